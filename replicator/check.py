@@ -1,0 +1,478 @@
+"""What a project means, judged before anything is expanded: a table of small checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+
+from replicator import names
+from replicator.diagnostics import Diagnostic, Place, Related, nearest
+from replicator.model import IslandSet, IslandType, Metadata, Project, Unit, UnitPort
+from replicator.parser.source import Mapping, Node, Scalar, Sequence
+from replicator.scope import ISLAND, Scope, island_attributes, keys, let_kinds, scalars
+
+
+def check(project: Project) -> list[Diagnostic]:
+    """All findings of all checks."""
+    return [diagnostic for judge in CHECKS for diagnostic in judge(project)]
+
+
+def _sets_of(project: Project, island_type: IslandType) -> list[IslandSet]:
+    return [island_set for island_set in project.sets if island_set.type.text == island_type.name]
+
+
+def _unique_names(project: Project) -> Iterator[Diagnostic]:
+    for word, documents in (
+        ("IslandType", project.types),
+        ("IslandSet", project.sets),
+        ("Routing", project.routings),
+    ):
+        first: dict[str, Metadata] = {}
+        for document in documents:
+            metadata: Metadata = document.metadata
+            earlier = first.setdefault(metadata.name, metadata)
+            if earlier is not metadata:
+                related = (Related("the first one", earlier.name_node.place),)
+                message = f"a second {word} of the name `{metadata.name}`"
+                yield Diagnostic("R0301", message, metadata.name_node.place, related=related)
+
+
+def _legal_names(project: Project) -> Iterator[Diagnostic]:
+    for document in (*project.types, *project.sets, *project.routings):
+        metadata = document.metadata
+        root = document.node
+        name = metadata.name
+        if not names.is_label_1035(name):
+            hint = "at most 63 of a-z, 0-9 and `-`, beginning with a letter, ending with a letter or digit"
+            yield Diagnostic(
+                "R0304", f"`{name}` is no name for a {root.data['kind']}", metadata.name_node.place, hint=hint
+            )
+        if (node := root.get("metadata", "namespace")) and not names.is_label(metadata.namespace):
+            yield Diagnostic("R0304", f"`{metadata.namespace}` is no namespace's name", node.place)
+        yield from _legal_labels(root.get("metadata", "labels"))
+    for island_type in project.types:
+        for unit in island_type.units.values():
+            if not names.is_label(unit.name):
+                hint = "at most 63 of a-z, 0-9 and `-`, a letter or digit at both ends"
+                yield Diagnostic("R0304", f"`{unit.name}` is no name for a unit", unit.place, hint=hint)
+            for port in unit.ports.values():
+                yield from _legal_port(port.name, port.place)
+            for name in unit.env.items if unit.env else ():
+                if not names.ENVIRONMENT.fullmatch(name):
+                    place = unit.env.key_place(name) if unit.env else unit.place
+                    yield Diagnostic("R0304", f"`{name}` is no name for an environment variable", place)
+            yield from _legal_labels(unit.pod_labels)
+        for name, type_port in island_type.ports.items():
+            yield from _legal_port(name, type_port.place)
+        for names_node in _children(island_type.node.get("spec", "external")):
+            for item in names_node.items if isinstance(names_node, Sequence) else ():
+                if not names.is_subdomain(item.data):
+                    yield Diagnostic("R0304", f"`{item.data}` is no name of a Kubernetes object", item.place)
+
+
+def _children(node: Node | None) -> Iterable[Node]:
+    return node.items.values() if isinstance(node, Mapping) else ()
+
+
+def _legal_port(name: str, place: Place) -> Iterator[Diagnostic]:
+    if not names.is_port_name(name):
+        hint = "at most 15 of a-z, 0-9 and single `-`, with a letter among them"
+        yield Diagnostic("R0304", f"`{name}` is no name for a port", place, hint=hint)
+
+
+def _legal_labels(node: Node | None) -> Iterator[Diagnostic]:
+    if isinstance(node, Mapping):
+        for key, value in node.items.items():
+            text = value.text if isinstance(value, Scalar) else ""
+            if problem := names.label_problem(key, "" if "{{" in text else text):
+                yield Diagnostic("R0304", problem, node.key_place(key))
+
+
+def _types_exist(project: Project) -> Iterator[Diagnostic]:
+    known = {island_type.name for island_type in project.types}
+    for island_set in project.sets:
+        name = island_set.type.text
+        if name not in known:
+            hint = nearest(name, known) or "give the file that holds it to the same build"
+            yield Diagnostic("R0302", f"there is no IslandType `{name}`", island_set.type.place, hint=hint)
+
+
+def _type_ports(project: Project) -> Iterator[Diagnostic]:
+    for island_type in project.types:
+        for port in island_type.ports.values():
+            unit = island_type.units.get(port.unit.text)
+            if unit is None:
+                message = f"there is no unit `{port.unit.text}`"
+                yield Diagnostic(
+                    "R0303", message, port.unit.place, hint=nearest(port.unit.text, island_type.units)
+                )
+            elif port.port.text not in unit.ports:
+                message = f"the unit `{unit.name}` has no port `{port.port.text}`"
+                yield Diagnostic("R0303", message, port.port.place, hint=nearest(port.port.text, unit.ports))
+
+
+def _same_number(
+    ports: Iterable[UnitPort], number: Callable[[UnitPort], Scalar], what: str
+) -> Iterator[Diagnostic]:
+    first: dict[tuple[str, str], UnitPort] = {}
+    for port in ports:
+        text = number(port).text
+        earlier = first.setdefault((text, port.protocol), port)
+        if earlier is not port:
+            related = (Related(f"`{earlier.name}` has it too", earlier.place),)
+            yield Diagnostic("R0305", f"two {what} of the number {text}", port.place, related=related)
+
+
+def _port_clashes(project: Project) -> Iterator[Diagnostic]:
+    for island_type in project.types:
+        for unit in island_type.units.values():
+            yield from _same_number(unit.ports.values(), lambda port: port.container, "ports")
+            if all(port.container is not port.service for port in unit.ports.values()):
+                yield from _same_number(unit.ports.values(), lambda port: port.service, "Service ports")
+
+
+def _environment(project: Project) -> Iterator[Diagnostic]:
+    for island_type in project.types:
+        for unit in island_type.units.values():
+            for name, source in (unit.env.items if unit.env else {}).items():
+                if isinstance(source, Mapping) and unit.env:
+                    yield from _source(island_type, source, unit.env.key_place(name))
+
+
+def _source(island_type: IslandType, source: Mapping, place: Place) -> Iterator[Diagnostic]:
+    given = [word for word in ("secret", "configMap", "field") if word in source.items]
+    if len(given) != 1:
+        hint = "one of: {secret, key}, {configMap, key}, {field}"
+        yield Diagnostic("R0205", "a variable's value comes from exactly one place", place, hint=hint)
+        return
+    word = given[0]
+    keyed = word != "field"
+    if keyed and "key" not in source.items:
+        yield Diagnostic("R0202", f'missing field "key": which one of the {word}\'s', place)
+    for field in ("key", "optional"):
+        if not keyed and field in source.items:
+            yield Diagnostic(
+                "R0205", f"`{field}` says nothing about a field of the pod", source.key_place(field)
+            )
+    if keyed:
+        kind = {"secret": "Secret", "configMap": "ConfigMap"}[word]
+        yield from _declared(island_type, kind, source.items[word])
+
+
+def _declared(island_type: IslandType, kind: str, node: Node) -> Iterator[Diagnostic]:
+    declared = island_type.external.get(kind, frozenset())
+    if node.data not in declared:
+        hint = nearest(node.data, declared) if declared else ""
+        yield Diagnostic(
+            "R0306",
+            f"the {kind} `{node.data}` is neither in the set nor declared external",
+            node.place,
+            hint=hint
+            if hint.startswith("did")
+            else f"if it exists outside: external: {{{kind}: [{node.data}]}}",
+        )
+
+
+def _files(project: Project) -> Iterator[Diagnostic]:
+    for island_type in project.types:
+        for unit in island_type.units.values():
+            first: dict[str, str] = {}
+            for path in unit.files.items if unit.files else ():
+                assert unit.files
+                place = unit.files.key_place(path)
+                parts = path.split("/")
+                if (
+                    not path.startswith("/")
+                    or path.endswith("/")
+                    or {"", ".", ".."} & set(parts[1:])
+                    or ":" in path
+                ):
+                    hint = "an absolute path without `.`, `..`, `:` and empty steps: /etc/app/config.yaml"
+                    yield Diagnostic("R0308", f"`{path}` is no path for a file", place, hint=hint)
+                    continue
+                key = names.config_key(path)
+                earlier = first.setdefault(key, path)
+                if earlier != path or not key.strip("."):
+                    related = (Related("the first one", unit.files.key_place(earlier)),)
+                    yield Diagnostic(
+                        "R0308", f"two files of the ConfigMap key `{key}`", place, related=related
+                    )
+
+
+_GIVEN_OTHERWISE = {
+    "replicas": "the unit's own `replicas`",
+    "selector": "the compiler: it keeps islands apart",
+    "template": "the unit's own fields, `pod` and `podMetadata`",
+    "serviceName": "the compiler: the unit's headless Service",
+    "volumeClaimTemplates": "the unit's own `storage`",
+}
+
+
+def _workloads(project: Project) -> Iterator[Diagnostic]:
+    for island_type in project.types:
+        pods = any(island_set.form == "pods" for island_set in _sets_of(project, island_type))
+        for unit in island_type.units.values():
+            if unit.storage and unit.kind != "StatefulSet" and not pods:
+                hint = "kind: StatefulSet; for a volume that need not last: pod: {volumes: [{name: …, emptyDir: {}}]}"
+                yield Diagnostic(
+                    "R0307", f"a {unit.kind} has no `storage`", unit.node.key_place("storage"), hint=hint
+                )
+            yield from _claims(unit)
+            for field in unit.spec.items if unit.spec else ():
+                if field in _GIVEN_OTHERWISE and unit.spec:
+                    message = f"`{field}` comes from {_GIVEN_OTHERWISE[field]}"
+                    yield Diagnostic("R0307", message, unit.spec.key_place(field))
+
+
+def _claims(unit: Unit) -> Iterator[Diagnostic]:
+    first: dict[str, str] = {}
+    for path, claim in (unit.storage.items if unit.storage else {}).items():
+        assert unit.storage
+        place = unit.storage.key_place(path)
+        if not path.startswith("/") or ":" in path:
+            yield Diagnostic("R0307", f"`{path}` is no path to mount at", place, hint="an absolute path")
+        name = claim.data.get("name") or names.claim_name(path)
+        earlier = first.setdefault(name, path)
+        if not names.is_label(name):
+            yield Diagnostic("R0304", f"`{name}` is no name for a volume", place)
+        elif earlier != path:
+            related = (Related("the first one", unit.storage.key_place(earlier)),)
+            yield Diagnostic(
+                "R0305", f"two volumes of the name `{name}`", place, "", "give one a `name`", related
+            )
+
+
+def _counts(project: Project) -> Iterator[Diagnostic]:
+    for island_set in project.sets:
+        spec = island_set.node.items["spec"]
+        assert isinstance(spec, Mapping)
+        place = island_set.node.key_place("spec")
+        if (island_set.islands is None) == (island_set.replicas is None):
+            both = island_set.islands is not None
+            message = "`islands` and `replicas` at once" if both else "nothing says which islands there are"
+            where = spec.key_place("replicas") if both else place
+            yield Diagnostic(
+                "R0311", message, where, hint="islands: {eu: {}, us: {}} for keys, or replicas: 3"
+            )
+        if island_set.replicas is None and "start" in spec.items:
+            yield Diagnostic("R0311", "`start` counts with `replicas` only", spec.key_place("start"))
+
+
+def _pods(project: Project) -> Iterator[Diagnostic]:
+    """What `form: pods` cannot have: it is one StatefulSet, whose pods are the islands."""
+    types = {island_type.name: island_type for island_type in project.types}
+    for island_set in project.sets:
+        island_type = types.get(island_set.type.text)
+        if island_type is None:
+            continue
+        form = island_set.node.get("spec", "form")
+        if island_set.form == "copies":
+            for unit in island_type.units.values():
+                if unit.init:
+                    related = (
+                        Related("this Set makes copies", form.place if form else island_set.type.place),
+                    )
+                    hint = "in copies an init container is written under `pod.initContainers`"
+                    place = unit.node.key_place("init")
+                    yield Diagnostic(
+                        "R0310", "`init` belongs to `form: pods`", place, hint=hint, related=related
+                    )
+            continue
+        assert form is not None
+        related = (Related("this Set is one StatefulSet", form.place),)
+        if island_set.islands is not None:
+            message = "islands of `form: pods` have no names but their ordinals"
+            place = island_set.node.items["spec"].key_place("islands")  # type: ignore[attr-defined]
+            yield Diagnostic("R0310", message, place, hint="replicas: N", related=related)
+        containers = [unit for unit in island_type.units.values() if not unit.init]
+        if not containers:
+            yield Diagnostic(
+                "R0310", "every unit is an init container", island_set.type.place, related=related
+            )
+        for unit in island_type.units.values():
+            for field in ("kind", "replicas", "spec", "service"):
+                if field in unit.node.items:
+                    message = f"a unit of `form: pods` is a container: it has no `{field}` of its own"
+                    yield Diagnostic("R0310", message, unit.node.key_place(field), related=related)
+            if unit.init and unit.ports:
+                yield Diagnostic(
+                    "R0310",
+                    "an init container serves no ports",
+                    unit.node.key_place("ports"),
+                    related=related,
+                )
+        every = [port for unit in island_type.units.values() for port in unit.ports.values()]
+        yield from _same_number(every, lambda port: port.container, "ports of one pod")
+        first: dict[str, UnitPort] = {}
+        for port in every:
+            earlier = first.setdefault(port.name, port)
+            if earlier is not port:
+                both = (Related("the first one", earlier.place), *related)
+                yield Diagnostic(
+                    "R0305", f"two ports of one pod named `{port.name}`", port.place, related=both
+                )
+
+
+def _type_expressions(project: Project) -> Iterator[Diagnostic]:
+    for island_type in project.types:
+        spec = island_type.node.items["spec"]
+        assert isinstance(spec, Mapping)
+        users = _sets_of(project, island_type)
+        variants: dict[frozenset[str], IslandSet | None] = {
+            island_attributes(user.namespace, user.replicas is not None): user for user in users
+        }
+        for attributes, user in (variants or {frozenset(ISLAND): None}).items():
+            found = _judge_type(island_type, spec, attributes)
+            for diagnostic in found:
+                if user and "there is no `island." in diagnostic.message:
+                    why = (
+                        "has no namespace" if "namespace" in diagnostic.message else "has keys, not ordinals"
+                    )
+                    related = (Related(f"this Set {why}", user.metadata.name_node.place),)
+                    diagnostic = diagnostic._replace(related=related)
+                yield diagnostic
+
+
+def _judge_type(island_type: IslandType, spec: Mapping, attributes: frozenset[str]) -> Iterator[Diagnostic]:
+    kinds = let_kinds(island_type, attributes)
+    for number, scalar in enumerate(island_type.let.values()):
+        earlier = dict(list(kinds.items())[:number])
+        yield from Scope(island_type.params, attributes, earlier, island_type).judge(scalar)
+    scope = Scope(island_type.params, attributes, kinds, island_type)
+    units = spec.items["units"]
+    for name, node in units.items.items() if isinstance(units, Mapping) else ():
+        unit = island_type.units[name]
+        fixed = {"kind", "init"} | ({"storage"} if unit.storage else set())
+        for field, child in node.items.items() if isinstance(node, Mapping) else ():
+            if field in fixed:
+                yield from _no_expressions(*_literal_parts(field, child))
+            for scalar in scalars(child):
+                if field not in ("kind", "init"):
+                    yield from scope.judge(scalar)
+
+
+def _literal_parts(field: str, node: Node) -> list[Node | None]:
+    """The parts of a unit's field that decide names, and so are literal."""
+    if field == "storage" and isinstance(node, Mapping):
+        return [claim.items.get("name") for claim in node.items.values() if isinstance(claim, Mapping)]
+    return [node]
+
+
+def _no_expressions(*nodes: Node | None) -> Iterator[Diagnostic]:
+    for node in nodes:
+        for scalar in scalars(node):
+            place = scalar.part(scalar.text.index("{{"), 2)
+            yield Diagnostic("R0406", "this field is literal: it decides names and structure", place)
+
+
+def _literal_fields(project: Project) -> Iterator[Diagnostic]:
+    for island_type in project.types:
+        spec = island_type.node
+        yield from _no_expressions(*(spec.get("spec", field) for field in ("params", "ports", "external")))
+    for island_set in project.sets:
+        spec = island_set.node
+        yield from _no_expressions(*(spec.get("spec", field) for field in ("type", "scope", "form")))
+        for override in island_set.overrides:
+            yield from _no_expressions(*override.globs)
+    for routing in project.routings:
+        spec = routing.node
+        yield from _no_expressions(*(spec.get("spec", field) for field in ("provider", "gloo", "params")))
+        for route in routing.routes:
+            yield from _no_expressions(route.each, route.port, *(d.port for d in route.to))
+            yield from _no_expressions(
+                *(route.node.get(field) for field in ("name", "redirect", "timeout", "retries"))
+            )
+    for document in (*project.types, *project.sets, *project.routings):
+        yield from _no_expressions(document.node.get("metadata"))
+        for key in keys(document.node):
+            place = key.part(key.text.index("{{"), 2)
+            yield Diagnostic("R0406", "a key is literal: there are no expressions in it", place)
+
+
+def _set_expressions(project: Project) -> Iterator[Diagnostic]:
+    for island_set in project.sets:
+        scope = Scope({}, island_attributes(island_set.namespace, island_set.replicas is not None))
+        for node in (island_set.params, *(override.params for override in island_set.overrides)):
+            for scalar in scalars(node):
+                yield from scope.judge(scalar)
+        for entry in _children(island_set.islands):
+            if isinstance(entry, Mapping):
+                for scalar in scalars(entry.items.get("params")):
+                    yield from scope.judge(scalar)
+
+
+def _routing_expressions(project: Project) -> Iterator[Diagnostic]:
+    sets = {island_set.name: island_set for island_set in project.sets}
+    for routing in project.routings:
+        plain = Scope(routing.params)
+        for host in routing.hosts:
+            yield from plain.judge(host)
+        for route in routing.routes:
+            each = sets.get(route.each.text) if route.each else None
+            attributes = island_attributes(each.namespace, each.replicas is not None) if each else frozenset()
+            scope = Scope(routing.params, attributes)
+            for field in ("match", "to", "rewrite", "respond"):
+                for scalar in scalars(route.node.get(field)):
+                    yield from scope.judge(scalar)
+
+
+def _routes(project: Project) -> Iterator[Diagnostic]:
+    """The shape of routes that the schema cannot say: one action each, names once, nothing behind a catch-all."""
+    for routing in project.routings:
+        first: dict[str, Place] = {}
+        for route in routing.routes:
+            actions = [word for word in ("to", "redirect", "respond") if word in route.node.items]
+            if len(actions) > 1 or not (actions or route.each):
+                message = "a route does one thing" if actions else "a route does nothing"
+                yield Diagnostic("R0205", message, route.place, hint="exactly one of: to, redirect, respond")
+            if route.name:
+                earlier = first.setdefault(route.name, route.place)
+                if earlier is not route.place:
+                    related = (Related("the first one", earlier),)
+                    yield Diagnostic(
+                        "R0707", f"a second route of the name `{route.name}`", route.place, related=related
+                    )
+            for destination in route.to:
+                if not destination.kind:
+                    hint = "one of: island, spread, service"
+                    yield Diagnostic("R0202", "a destination names nothing", destination.place, hint=hint)
+        for one, two in pairwise(routing.routes):
+            if not one.matches:
+                related = (Related("it matches every request", one.place),)
+                yield Diagnostic(
+                    "R0702", "no request reaches this route", two.place, hint="put it before", related=related
+                )
+
+
+def _one_destination(project: Project) -> Iterator[Diagnostic]:
+    for routing in project.routings:
+        for route in routing.routes:
+            node = route.node.items.get("to")
+            for item in node.items if isinstance(node, Sequence) else [node]:
+                if isinstance(item, Mapping):
+                    words = [word for word in ("island", "spread", "service") if word in item.items]
+                    if len(words) > 1:
+                        hint = "exactly one of: island, spread, service; for several, a list"
+                        yield Diagnostic(
+                            "R0205", "a destination names two things", item.key_place(words[1]), hint=hint
+                        )
+
+
+CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
+    _unique_names,
+    _legal_names,
+    _types_exist,
+    _type_ports,
+    _port_clashes,
+    _environment,
+    _files,
+    _workloads,
+    _counts,
+    _pods,
+    _literal_fields,
+    _type_expressions,
+    _set_expressions,
+    _routing_expressions,
+    _routes,
+    _one_destination,
+)

@@ -1,0 +1,149 @@
+"""What the compiler says about an input: values with a code, a place and a way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+Severity = Literal["error", "warning"]
+
+
+class Place(NamedTuple):
+    """A range of a source text. Lines and columns are 1-based and count code points; the end is exclusive."""
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+class Related(NamedTuple):
+    """Another place that has to do with a diagnostic, and what it has to do with it."""
+
+    message: str
+    place: Place
+
+
+class Diagnostic(NamedTuple):
+    """One finding.
+
+    `code` is a key of `CODES`; `place` is None where the finding is about no file (a flag, a whole build);
+    `path` is where in the document (`$.spec.units.api`); `others` counts the further islands that have the
+    same finding at the same place.
+    """
+
+    code: str
+    message: str
+    place: Place | None = None
+    path: str = ""
+    hint: str = ""
+    related: tuple[Related, ...] = ()
+    severity: Severity = "error"
+    others: int = 0
+
+
+# The first digit pair is the stage: 01 source, 02 schema, 03 meaning, 04 expressions, 05 islands and values,
+# 06 manifests and references, 07 routing, 08 files and flags. A code is never used for a second thing.
+CODES: dict[str, str] = {
+    "R0101": "the file is not YAML",
+    "R0102": "the file is not UTF-8 text",
+    "R0103": "a key is written twice",
+    "R0104": "an alias refers to itself, or aliases expand without end",
+    "R0105": "a YAML tag",
+    "R0106": "a value that YAML 1.1 and YAML 1.2 read differently",
+    "R0107": "an expression that YAML reads as a map",
+    "R0108": "a key that is not text, or a merge key",
+    "R0109": "the input is too large or too deep",
+    "R0110": "there is nothing to compile",
+    "R0111": "a number that JSON and Kubernetes cannot hold",
+    "R0201": "not a document of the DSL",
+    "R0202": "a field is missing",
+    "R0203": "an unknown field",
+    "R0204": "a value of the wrong type",
+    "R0205": "a value that is not allowed",
+    "R0206": "a parameter's value where its schema belongs",
+    "R0301": "two documents of one kind and name",
+    "R0302": "a Type that does not exist",
+    "R0303": "a port that does not exist",
+    "R0304": "a name that Kubernetes would refuse",
+    "R0305": "two ports of one number or name",
+    "R0306": "an object that is neither in the set nor declared external",
+    "R0307": "a field that this kind of workload does not have",
+    "R0308": "two files of one ConfigMap key",
+    "R0309": "a parameter's schema is not right",
+    "R0310": "a field that the form of the Set does not allow",
+    "R0311": "a Set without a way to count its islands",
+    "R0401": "an expression that cannot be read",
+    "R0402": "an unknown name in an expression",
+    "R0403": "something that expressions do not have",
+    "R0404": "a function called with what it does not take",
+    "R0405": "an expression failed",
+    "R0406": "an expression where none is allowed",
+    "R0407": "an expression that does too much",
+    "R0408": "a map or list in the middle of text",
+    "R0501": "a key that is not a DNS label",
+    "R0502": "an unknown parameter",
+    "R0503": "a parameter without a value",
+    "R0504": "a value that does not fit its parameter",
+    "R0505": "a pattern that matches no island",
+    "R0506": "a name that is too long",
+    "R0507": "two objects of one identity",
+    "R0508": "too many islands",
+    "R0601": "a patch of the wrong shape",
+    "R0602": "something that cannot differ between the pods of one StatefulSet",
+    "R0603": "a reference that nothing answers",
+    "R0701": "a Set or island that does not exist",
+    "R0702": "a route that no request can reach",
+    "R0703": "an each-route whose islands cannot be told apart",
+    "R0704": "a namespace is missing",
+    "R0705": "weights that are all zero",
+    "R0706": "a path or header that the proxy would refuse",
+    "R0707": "a name that two routes or hosts share",
+    "R0708": "something the provider cannot express",
+    "R0801": "a file that cannot be read",
+    "R0802": "a flag that names nothing",
+    "R0803": "the output cannot be written",
+}
+
+
+def tidy(found: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Sort by file, line, column, code; drop repetitions; fold one place and code over many islands into one."""
+    first: dict[tuple[object, ...], Diagnostic] = {}
+    for diagnostic in found:
+        key = (diagnostic.code, diagnostic.place, diagnostic.path) if diagnostic.place else diagnostic
+        earlier = first.get(key)
+        if earlier is None:
+            first[key] = diagnostic
+        elif earlier.message != diagnostic.message or earlier.related != diagnostic.related:
+            first[key] = earlier._replace(others=earlier.others + 1 + diagnostic.others)
+    return sorted(first.values(), key=_order)
+
+
+def _order(diagnostic: Diagnostic) -> tuple[object, ...]:
+    place = diagnostic.place or Place("", 0, 0, 0, 0)
+    return (place.file, place.line, place.column, diagnostic.code, diagnostic.message)
+
+
+def has_errors(found: Iterable[Diagnostic]) -> bool:
+    """Whether any finding stops the build."""
+    return any(diagnostic.severity == "error" for diagnostic in found)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The way out for a misspelt word: the nearest known one, else the list of them while it is short."""
+    from difflib import get_close_matches
+
+    names = sorted(known)
+    lowered = {name.lower(): name for name in names}
+    close = get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
+    if close:
+        return f'did you mean "{lowered[close[0]]}"?'
+    return one_of(names)
+
+
+def one_of(names: Sequence[str]) -> str:
+    """The known words, while they are few enough to read."""
+    if not names or len(names) > 12:
+        return ""
+    return "known here: " + ", ".join(names)

@@ -1,0 +1,1 @@
+"""Expressions in scalars: `template` splits text from expressions, `program` reads and runs those that need jinja2."""

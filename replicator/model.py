@@ -1,0 +1,222 @@
+"""What the author wrote, as frozen values: Types, Sets, Routings. Fields that are passed on are nodes with places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from replicator.diagnostics import Place
+from replicator.expression.values import Kind
+from replicator.parser.source import Mapping as MappingNode
+from replicator.parser.source import Node, Scalar
+
+Form = Literal["copies", "pods"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """A document's name, namespace ('' where none is written) and labels."""
+
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    name_node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter: its schema, the check made of it, and its default (None where it is required)."""
+
+    name: str
+    schema: Mapping[str, Any]
+    fits: Callable[[Any], bool]
+    default: Node | None
+    node: Node
+    place: Place
+
+    @property
+    def kind(self) -> Kind:
+        return _PARAM_KINDS[self.schema["type"]]
+
+
+_PARAM_KINDS: dict[str, Kind] = {
+    "string": "text",
+    "integer": "int",
+    "number": "float",
+    "boolean": "bool",
+    "array": "list",
+    "object": "map",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPort:
+    """A port of a unit; numbers are nodes because they may be expressions."""
+
+    name: str
+    container: Scalar
+    service: Scalar
+    protocol: str
+    app_protocol: Node | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One workload. `fields` holds the Container fields that are passed on under their own names."""
+
+    name: str
+    kind: str
+    init: bool
+    image: Scalar
+    replicas: Scalar | None
+    ports: Mapping[str, UnitPort]
+    env: MappingNode | None
+    files: MappingNode | None
+    storage: MappingNode | None
+    pod: MappingNode | None
+    spec: MappingNode | None
+    service: MappingNode | None
+    pod_labels: MappingNode | None
+    pod_annotations: MappingNode | None
+    fields: Mapping[str, Node]
+    node: MappingNode
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class TypePort:
+    """A port of a Type's interface."""
+
+    name: str
+    unit: Scalar
+    port: Scalar
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class IslandType:
+    """The template of an island, and its interface."""
+
+    metadata: Metadata
+    params: Mapping[str, Param]
+    let: Mapping[str, Scalar]
+    ports: Mapping[str, TypePort]
+    units: Mapping[str, Unit]
+    external: Mapping[str, frozenset[str]]
+    node: MappingNode
+    kinds: dict[str, Kind] = field(default_factory=dict, compare=False)  # of `let`, once they are known
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Values for the islands whose keys match one of the globs."""
+
+    globs: tuple[Scalar, ...]
+    params: MappingNode
+
+
+@dataclass(frozen=True, slots=True)
+class IslandSet:
+    """The islands of one Type: by `islands` (keys), or by `replicas` and `start`."""
+
+    metadata: Metadata
+    type: Scalar
+    islands: MappingNode | None
+    replicas: int | None
+    start: int
+    params: MappingNode | None
+    overrides: tuple[Override, ...]
+    scope: str
+    form: Form
+    node: MappingNode
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        return self.metadata.namespace
+
+
+@dataclass(frozen=True, slots=True)
+class ValueTest:
+    """A header or query parameter to compare. `value` is None for `present` and `absent`."""
+
+    name: str
+    op: Literal["exact", "regex", "present", "absent"]
+    value: Scalar | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Conditions that must all hold. `path` is (how it is compared, the path)."""
+
+    path: tuple[str, Scalar] | None
+    headers: tuple[ValueTest, ...]
+    query: tuple[ValueTest, ...]
+    methods: tuple[str, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One entry of `to`: `kind` is island, spread or service, `target` what it names."""
+
+    kind: str
+    target: Scalar
+    port: Scalar | None
+    weight: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route as it is written."""
+
+    name: str
+    each: Scalar | None
+    matches: tuple[Match, ...]
+    to: tuple[Destination, ...]
+    weighted: bool
+    port: Scalar | None
+    redirect: MappingNode | None
+    respond: Node | None
+    rewrite: MappingNode | None
+    timeout: Scalar | None
+    retries: MappingNode | None
+    node: MappingNode
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """A virtual host."""
+
+    metadata: Metadata
+    provider: str
+    settings: Mapping[str, Any]
+    params: Mapping[str, Param]
+    hosts: tuple[Scalar, ...]
+    routes: tuple[Route, ...]
+    node: MappingNode
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """All documents of a build."""
+
+    types: tuple[IslandType, ...]
+    sets: tuple[IslandSet, ...]
+    routings: tuple[Routing, ...]

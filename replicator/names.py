@@ -1,0 +1,63 @@
+"""Kubernetes' rules for names, and the names that the compiler makes: one place that knows every limit."""
+
+from __future__ import annotations
+
+import re
+
+LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")  # RFC 1123
+LABEL_1035 = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")  # a Service's name
+SUBDOMAIN = re.compile(rf"{LABEL.pattern}(?:\.{LABEL.pattern})*")
+PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*")  # IANA_SVC_NAME
+ENVIRONMENT = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
+_QUALIFIED = re.compile(rf"(?:{SUBDOMAIN.pattern}/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
+CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+
+MAX_KEY = 32
+MAX_LABEL = 63
+MAX_SUBDOMAIN = 253
+MAX_PORT_NAME = 15
+
+# The longest name of an object of a kind. A StatefulSet's pods carry its name and a hash of ten digits in a label
+# (kubernetes/kubernetes#64023); a CronJob's Jobs carry its name and eleven digits.
+MAX_NAME = {"StatefulSet": 52, "CronJob": 52, "Service": MAX_LABEL, "Deployment": MAX_LABEL}
+
+
+def is_label(name: str) -> bool:
+    """Whether a name is a DNS label of RFC 1123."""
+    return len(name) <= MAX_LABEL and LABEL.fullmatch(name) is not None
+
+
+def is_label_1035(name: str) -> bool:
+    """Whether a name is a DNS label that begins with a letter, as a Service's name must."""
+    return len(name) <= MAX_LABEL and LABEL_1035.fullmatch(name) is not None
+
+
+def is_subdomain(name: str) -> bool:
+    """Whether a name is a DNS subdomain, as most objects' names must be."""
+    return len(name) <= MAX_SUBDOMAIN and SUBDOMAIN.fullmatch(name) is not None
+
+
+def is_port_name(name: str) -> bool:
+    """Whether a name is fit for a port."""
+    return len(name) <= MAX_PORT_NAME and PORT_NAME.fullmatch(name) is not None
+
+
+def label_problem(key: str, value: str) -> str:
+    """Why a label would be refused, or ''."""
+    prefix, _, name = key.rpartition("/")
+    if len(name) > MAX_LABEL or len(prefix) > MAX_SUBDOMAIN or not _QUALIFIED.fullmatch(key):
+        return f"`{key}` is no label's key"
+    if len(value) > MAX_LABEL or not LABEL_VALUE.fullmatch(value):
+        return f"`{value}` is no label's value: at most 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends"
+    return ""
+
+
+def config_key(path: str) -> str:
+    """The key of a ConfigMap under which a file of this absolute path is kept."""
+    return re.sub(r"[^-._a-zA-Z0-9]", "-", path.strip("/").replace("/", "."))
+
+
+def claim_name(path: str) -> str:
+    """The name of the claim template for a volume that is mounted at this path."""
+    return re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-") or "data"

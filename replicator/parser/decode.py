@@ -1,0 +1,245 @@
+"""Documents that fit their schemas to the model. Nothing can fail here: the schemas came first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
+
+from replicator.diagnostics import Diagnostic
+from replicator.model import (
+    Destination,
+    IslandSet,
+    IslandType,
+    Match,
+    Metadata,
+    Override,
+    Param,
+    Project,
+    Route,
+    Routing,
+    TypePort,
+    Unit,
+    UnitPort,
+    ValueTest,
+)
+from replicator.parser.parameters import read_parameter
+from replicator.parser.source import Document, Node, Scalar, Sequence
+from replicator.parser.source import Mapping as MappingNode
+
+T = TypeVar("T")
+
+# The fields of a unit that are ours; every other one is a Container's.
+_UNIT_FIELDS = frozenset(
+    [
+        "kind",
+        "init",
+        "replicas",
+        "image",
+        "ports",
+        "env",
+        "files",
+        "storage",
+        "pod",
+        "spec",
+        "service",
+        "podMetadata",
+    ]
+)
+
+
+def decode(documents: Iterable[Document]) -> tuple[Project, list[Diagnostic]]:
+    """The model of all documents. The diagnostics are those of the schemas that Types give their parameters."""
+    found: list[Diagnostic] = []
+    types: list[IslandType] = []
+    sets: list[IslandSet] = []
+    routings: list[Routing] = []
+    for document in documents:
+        if document.kind == "IslandType":
+            types.append(_island_type(document.root, found))
+        elif document.kind == "IslandSet":
+            sets.append(_island_set(document.root))
+        else:
+            routings.append(_routing(document.root, found))
+    return Project(tuple(types), tuple(sets), tuple(routings)), found
+
+
+def _map(node: Node | None) -> MappingNode | None:
+    return node if isinstance(node, MappingNode) else None
+
+
+def _scalar(node: Node | None) -> Scalar | None:
+    return node if isinstance(node, Scalar) else None
+
+
+def _entries(node: Node | None) -> Iterable[tuple[str, Node]]:
+    return node.items.items() if isinstance(node, MappingNode) else ()
+
+
+def _elements(node: Node | None) -> list[Node]:
+    return node.items if isinstance(node, Sequence) else []
+
+
+def _metadata(root: MappingNode) -> Metadata:
+    node = cast(MappingNode, root.items["metadata"])
+    data = node.data
+    return Metadata(data["name"], data.get("namespace", ""), data.get("labels", {}), node.items["name"])
+
+
+def _params(node: Node | None, found: list[Diagnostic]) -> dict[str, Param]:
+    params = {}
+    for name, schema in _entries(node):
+        param, problems = read_parameter(
+            name, cast(MappingNode, schema), cast(MappingNode, node).key_place(name)
+        )
+        found += problems
+        params[name] = param
+    return params
+
+
+def _island_type(root: MappingNode, found: list[Diagnostic]) -> IslandType:
+    spec = cast(MappingNode, root.items["spec"])
+    ports, units = _map(spec.get("ports")), cast(MappingNode, spec.items["units"])
+    return IslandType(
+        metadata=_metadata(root),
+        params=_params(spec.get("params"), found),
+        let={name: cast(Scalar, node) for name, node in _entries(spec.get("let"))},
+        ports={name: _type_port(name, cast(MappingNode, ports), node) for name, node in _entries(ports)},
+        units={name: _unit(name, units, cast(MappingNode, node)) for name, node in units.items.items()},
+        external={kind: frozenset(node.data) for kind, node in _entries(spec.get("external"))},
+        node=root,
+    )
+
+
+def _type_port(name: str, ports: MappingNode, node: Node) -> TypePort:
+    fields = cast(MappingNode, node).items
+    return TypePort(name, cast(Scalar, fields["unit"]), cast(Scalar, fields["port"]), ports.key_place(name))
+
+
+def _unit(name: str, units: MappingNode, node: MappingNode) -> Unit:
+    data = node.data
+    ports = _map(node.get("ports"))
+    return Unit(
+        name=name,
+        kind=data.get("kind", "Deployment"),
+        init=data.get("init", False),
+        image=cast(Scalar, node.items["image"]),
+        replicas=_scalar(node.get("replicas")),
+        ports={port: _unit_port(port, cast(MappingNode, ports), item) for port, item in _entries(ports)},
+        env=_map(node.get("env")),
+        files=_map(node.get("files")),
+        storage=_map(node.get("storage")),
+        pod=_map(node.get("pod")),
+        spec=_map(node.get("spec")),
+        service=_map(node.get("service")),
+        pod_labels=_map(node.get("podMetadata", "labels")),
+        pod_annotations=_map(node.get("podMetadata", "annotations")),
+        fields={field: item for field, item in node.items.items() if field not in _UNIT_FIELDS},
+        node=node,
+        place=units.key_place(name),
+    )
+
+
+def _unit_port(name: str, ports: MappingNode, node: Node) -> UnitPort:
+    place = ports.key_place(name)
+    if isinstance(node, Scalar):
+        return UnitPort(name, node, node, "TCP", None, place)
+    fields = cast(MappingNode, node)
+    container = cast(Scalar, fields.items["containerPort"])
+    service = cast(Scalar, fields.items.get("servicePort", container))
+    return UnitPort(
+        name, container, service, fields.data.get("protocol", "TCP"), fields.get("appProtocol"), place
+    )
+
+
+def _island_set(root: MappingNode) -> IslandSet:
+    spec = cast(MappingNode, root.items["spec"])
+    data = spec.data
+    return IslandSet(
+        metadata=_metadata(root),
+        type=cast(Scalar, spec.items["type"]),
+        islands=_map(spec.get("islands")),
+        replicas=data.get("replicas"),
+        start=data.get("start", 0),
+        params=_map(spec.get("params")),
+        overrides=tuple(_override(cast(MappingNode, node)) for node in _elements(spec.get("overrides"))),
+        scope=data.get("scope", "prefix"),
+        form=data.get("form", "copies"),
+        node=root,
+    )
+
+
+def _override(node: MappingNode) -> Override:
+    globs = tuple(cast(Scalar, item) for item in _elements(node.items["islands"]))
+    return Override(globs, cast(MappingNode, node.items["params"]))
+
+
+def _routing(root: MappingNode, found: list[Diagnostic]) -> Routing:
+    spec = cast(MappingNode, root.items["spec"])
+    provider = spec.data.get("provider", "gloo")
+    return Routing(
+        metadata=_metadata(root),
+        provider=provider,
+        settings={name: spec.data.get(name, {}) for name in ("gloo",)},
+        params=_params(spec.get("params"), found),
+        hosts=tuple(cast(Scalar, node) for node in _elements(spec.items["hosts"])),
+        routes=tuple(_route(cast(MappingNode, node)) for node in _elements(spec.items["routes"])),
+        node=root,
+    )
+
+
+def _one_or_many(node: Node | None, make: Callable[[MappingNode], T]) -> tuple[T, ...]:
+    if node is None:
+        return ()
+    nodes = node.items if isinstance(node, Sequence) else [node]
+    return tuple(make(cast(MappingNode, item)) for item in nodes)
+
+
+def _route(node: MappingNode) -> Route:
+    first = next(iter(node.keys), None)
+    return Route(
+        name=node.data.get("name", ""),
+        each=_scalar(node.get("each")),
+        matches=_one_or_many(node.get("match"), _match),
+        to=_one_or_many(node.get("to"), _destination),
+        weighted=isinstance(node.get("to"), Sequence),
+        port=_scalar(node.get("port")),
+        redirect=_map(node.get("redirect")),
+        respond=node.get("respond"),
+        rewrite=_map(node.get("rewrite")),
+        timeout=_scalar(node.get("timeout")),
+        retries=_map(node.get("retries")),
+        node=node,
+        place=node.items["name"].place
+        if "name" in node.items
+        else node.key_place(first)
+        if first
+        else node.place,
+    )
+
+
+def _match(node: MappingNode) -> Match:
+    path = _map(node.get("path"))
+    return Match(
+        path=next(((op, cast(Scalar, value)) for op, value in path.items.items()), None) if path else None,
+        headers=tuple(_value_tests(node.get("headers"))),
+        query=tuple(_value_tests(node.get("query"))),
+        methods=tuple(node.data.get("methods", ())),
+        place=node.place,
+    )
+
+
+def _value_tests(node: Node | None) -> Iterable[ValueTest]:
+    for name, value in _entries(node):
+        place = cast(MappingNode, node).key_place(name)
+        if isinstance(value, Scalar):
+            yield ValueTest(name, "exact", value, place)
+            continue
+        op, operand = next(iter(cast(MappingNode, value).items.items()))
+        given = operand if op in ("exact", "regex") else None
+        yield ValueTest(name, cast(Any, op), _scalar(given), place)
+
+
+def _destination(node: MappingNode) -> Destination:
+    kind = next((word for word in ("island", "spread", "service") if word in node.items), "")
+    target = cast(Scalar, node.items.get(kind))
+    return Destination(kind, target, _scalar(node.get("port")), node.data.get("weight", 1), node.place)

@@ -1,0 +1,85 @@
+"""The text of a plain YAML scalar to its value, with the readings on which YAML 1.1 and YAML 1.2 differ told apart."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+Value = str | int | float | bool | None
+
+# First characters of any plain scalar that is, or that some reader takes for, something else than text.
+SUSPECTS = frozenset("0123456789+-.~=<nNtTfFyYoO")
+
+_KEYWORDS: dict[str, Value] = {
+    "": None,
+    "~": None,
+    **dict.fromkeys(("null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+# https://yaml.org/type/bool.html: booleans of YAML 1.1 that are text in YAML 1.2.
+_OLD_BOOLEANS = frozenset(
+    word for base in ("y", "n", "yes", "no", "on", "off") for word in (base, base.capitalize(), base.upper())
+)
+_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+][0-9]+)?")
+_INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+# Numbers and dates of one version or of one reader only: octals (014, 0o14), 1_000, 12:30, 1e3, .5, 1., 0b1, dates.
+_DISPUTED = re.compile(
+    r"""[-+]?0[0-9_]+ | [-+]?0o[0-7_]+ | [-+]?0b[01_]+ | [-+]0x[0-9a-fA-F_]+ | 0x[0-9a-fA-F_]+
+    | [-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?
+    | [-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?
+    | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9:.]+[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?)?)?
+    | = | <<""",
+    re.VERBOSE,
+)
+_LARGEST = 2**63
+
+
+class Disputed(ValueError):
+    """YAML 1.1 and YAML 1.2 (or well-known readers of either) give this plain scalar different values."""
+
+
+class OutOfRange(ValueError):
+    """A number that JSON, and so the Kubernetes API, cannot hold."""
+
+
+@lru_cache(maxsize=1 << 16)
+def resolve(text: str) -> Value:
+    """The value of a plain scalar on which every reader agrees.
+
+    Raises `Disputed` where readers disagree, `OutOfRange` for infinities, NaN and integers beyond 64 bits.
+    """
+    if text in _KEYWORDS:
+        return _KEYWORDS[text]
+    if text in _OLD_BOOLEANS:
+        raise Disputed(text)
+    if _INTEGER.fullmatch(text):
+        if len(text) > 20 or not -_LARGEST <= int(text) < _LARGEST:
+            raise OutOfRange(text)
+        return int(text)
+    if _HEXADECIMAL.fullmatch(text):
+        if len(text) > 18 or int(text, 16) >= _LARGEST:
+            raise OutOfRange(text)
+        return int(text, 16)
+    if _FLOAT.fullmatch(text):
+        value = float(text)
+        if value in (float("inf"), float("-inf")):
+            raise OutOfRange(text)
+        return value
+    if _INFINITE.fullmatch(text):
+        raise OutOfRange(text)
+    if _DISPUTED.fullmatch(text):
+        raise Disputed(text)
+    return text
+
+
+def is_plain_text(text: str) -> bool:
+    """Whether every reader takes the plain scalar for text."""
+    if not text or text[0] in SUSPECTS:
+        try:
+            return isinstance(resolve(text), str)
+        except ValueError:
+            return False
+    return True

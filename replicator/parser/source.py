@@ -1,0 +1,493 @@
+"""Bytes to documents of nodes that know their line and column; what YAML readers disagree on stops here."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+from replicator.diagnostics import Diagnostic, Place, Related
+from replicator.parser.scalars import SUSPECTS, Disputed, OutOfRange, resolve
+
+try:
+    from yaml.cyaml import CParser as _Parser
+except ImportError:  # PyYAML built without libyaml: slower, the same events
+    from yaml.parser import Parser as _PureParser
+    from yaml.reader import Reader
+    from yaml.scanner import Scanner
+
+    class _Parser(Reader, Scanner, _PureParser):  # type: ignore[no-redef]
+        def __init__(self, stream: Any) -> None:
+            Reader.__init__(self, stream)
+            Scanner.__init__(self)
+            _PureParser.__init__(self)
+
+
+MAX_BYTES = 5_000_000
+MAX_DEPTH = 64
+MAX_ALIASED = 100_000  # nodes that aliases may add to one file
+MAX_DOCUMENTS = 10_000
+_MAX_FINDINGS = 100  # of one file; a file with more is not a file of the DSL
+
+# c-printable of YAML 1.2 without the line breaks that only YAML 1.1 knows (U+0085, U+2028, U+2029).
+_UNFIT = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+
+
+class _Mark(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+
+class Node:
+    """A YAML node: `data` is its plain Python value, `start` and `end` are its marks."""
+
+    __slots__ = ("data", "end", "start")
+    data: Any
+
+    def __init__(self, data: Any, start: _Mark, end: _Mark) -> None:
+        self.data = data
+        self.start = start
+        self.end = end
+
+    @property
+    def place(self) -> Place:
+        start, end = self.start, self.end
+        return Place(start.name, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+
+class Scalar(Node):
+    """A scalar: `text` as the author wrote it, unquoted; `style` is '' (plain), one quote, '|' or '>'."""
+
+    __slots__ = ("style", "text")
+
+    def __init__(self, data: Any, start: _Mark, end: _Mark, text: str, style: str) -> None:
+        self.data = data
+        self.start = start
+        self.end = end
+        self.text = text
+        self.style = style
+
+    @property
+    def place(self) -> Place:
+        start, end = self.start, self.end
+        if self.style in ("|", ">"):  # point at the indicator, not at all the text
+            return Place(start.name, start.line + 1, start.column + 1, start.line + 1, start.column + 2)
+        return Place(start.name, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+    def part(self, offset: int, length: int) -> Place:
+        """The place of a part of the text, where the text stands in the file as it is read; else of the whole."""
+        whole = self.place
+        quotes = 2 if self.style in ("'", '"') else 0
+        verbatim = self.end.column - self.start.column == len(self.text) + quotes
+        if self.start.line != self.end.line or not verbatim or self.style in ("|", ">"):
+            return whole
+        column = whole.column + quotes // 2 + offset
+        return Place(whole.file, whole.line, column, whole.line, column + length)
+
+
+class Sequence(Node):
+    """A sequence of nodes."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, data: list[Any], start: _Mark, end: _Mark, items: list[Node]) -> None:
+        self.data = data
+        self.start = start
+        self.end = end
+        self.items = items
+
+    @property
+    def place(self) -> Place:
+        start = self.start
+        return Place(start.name, start.line + 1, start.column + 1, start.line + 1, start.column + 2)
+
+
+class Mapping(Node):
+    """A mapping: the text of a key to its value in `items`, to its own node in `keys`, in written order."""
+
+    __slots__ = ("items", "keys")
+
+    def __init__(
+        self,
+        data: dict[str, Any],
+        start: _Mark,
+        end: _Mark,
+        items: dict[str, Node],
+        keys: dict[str, Scalar],
+    ) -> None:
+        self.data = data
+        self.start = start
+        self.end = end
+        self.items = items
+        self.keys = keys
+
+    @property
+    def place(self) -> Place:
+        start = self.start
+        return Place(start.name, start.line + 1, start.column + 1, start.line + 1, start.column + 2)
+
+    def get(self, *path: str) -> Node | None:
+        """The node at a path of keys, or None."""
+        node: Node | None = self
+        for key in path:
+            if not isinstance(node, Mapping):
+                return None
+            node = node.items.get(key)
+        return node
+
+    def key_place(self, key: str) -> Place:
+        """Where a key is written."""
+        return self.keys[key].place
+
+
+class Document(NamedTuple):
+    """One YAML document of a file."""
+
+    file: str
+    root: Mapping
+
+    @property
+    def kind(self) -> str:
+        return str(self.root.data.get("kind", ""))
+
+    @property
+    def name(self) -> str:
+        metadata = self.root.data.get("metadata")
+        return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+
+
+class _Named(io.BytesIO):
+    name: str
+
+
+class _Frame:
+    """A collection that is not closed yet."""
+
+    __slots__ = ("anchor", "data", "depth", "flow", "items", "key", "keys", "mapping", "size", "start")
+
+    def __init__(self, mapping: bool, event: Any) -> None:
+        self.mapping = mapping
+        self.start = event.start_mark
+        self.anchor = event.anchor
+        self.flow = bool(event.flow_style)
+        self.data: Any = {} if mapping else []
+        self.items: Any = {} if mapping else []
+        self.keys: dict[str, Scalar] = {}
+        self.key: Scalar | None = None
+        self.size = 1
+        self.depth = 1
+
+
+class _Stop(Exception):
+    """The rest of the file cannot be read."""
+
+
+def decode_text(file: str, raw: bytes) -> tuple[str, list[Diagnostic]]:
+    """UTF-8 bytes to text (a byte order mark is dropped), or the diagnostic that says why not."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in raw[:64]:
+        what = "UTF-16 or UTF-32" if raw.count(b"\x00") * 4 > len(raw[:64]) else "a binary file"
+        return "", [
+            Diagnostic(
+                "R0102",
+                f"the file is not UTF-8 text: it looks like {what}",
+                Place(file, 1, 1, 1, 2),
+                hint="save it as UTF-8",
+            )
+        ]
+    try:
+        return raw.decode("utf-8-sig"), []
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8", "replace")
+        line = before.count("\n") + 1
+        column = len(before) - (before.rfind("\n") + 1) + 1
+        message = f"the file is not UTF-8 text: byte 0x{raw[error.start]:02x} at offset {error.start}"
+        place = Place(file, line, column, line, column + 1)
+        return "", [Diagnostic("R0102", message, place, hint="save it as UTF-8")]
+
+
+def load(file: str, text: str) -> tuple[list[Document], list[Diagnostic]]:
+    """The documents of a text, and what is wrong with it. Empty documents are left out."""
+    reader = _Reader(file, text)
+    documents = list(reader.documents())
+    return documents, reader.found
+
+
+class _Reader:
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.text = text
+        self.found: list[Diagnostic] = []
+        self.anchors: dict[str, tuple[Node, int, int] | None] = {}
+        self.aliased = 0
+
+    def say(self, code: str, message: str, place: Place, hint: str = "", *related: Related) -> None:
+        self.found.append(Diagnostic(code, message, place, hint=hint, related=related))
+        if len(self.found) >= _MAX_FINDINGS:
+            raise _Stop
+
+    def documents(self) -> Iterator[Document]:
+        if unfit := _UNFIT.search(self.text):
+            self.unfit(unfit)
+            return
+        stream = _Named(self.text.encode())
+        stream.name = self.file
+        number = 0
+        try:
+            parser = _Parser(stream)
+            while (root := self.document(parser)) is not _END:
+                number += 1
+                if number > MAX_DOCUMENTS:
+                    self.say("R0109", f"more than {MAX_DOCUMENTS:,} documents in one file", root.place)
+                    return
+                if isinstance(root, Mapping):
+                    yield Document(self.file, root)
+                elif root.data is not None:
+                    self.say(
+                        "R0201",
+                        "a document must be a map with apiVersion, kind, metadata and spec",
+                        root.place,
+                    )
+        except yaml.MarkedYAMLError as error:
+            self.syntax(error)
+        except _Stop:
+            return
+
+    def unfit(self, match: re.Match[str]) -> None:
+        """The first character that YAML forbids, or that only YAML 1.1 takes for a line break."""
+        line = self.text.count("\n", 0, match.start()) + 1
+        column = match.start() - (self.text.rfind("\n", 0, match.start()) + 1) + 1
+        place = Place(self.file, line, column, line, column + 1)
+        code = ord(match[0])
+        if match[0] in "\x85\u2028\u2029":
+            escape = "\\x85" if code == 0x85 else f"\\u{code:04x}"
+            self.say(
+                "R0106",
+                f"U+{code:04X} is a line break in YAML 1.1 and a character in YAML 1.2",
+                place,
+                f"write it as {escape} in a double-quoted string",
+            )
+        else:
+            self.say(
+                "R0101",
+                f"the character U+{code:04X} is not allowed in YAML",
+                place,
+                "remove it, or escape it in a double-quoted string",
+            )
+
+    def syntax(self, error: yaml.MarkedYAMLError) -> None:
+        mark = error.problem_mark or error.context_mark
+        lines = self.text.split("\n")
+        line = min(mark.line, len(lines) - 1) if mark else 0
+        column = mark.column if mark else 0
+        hint = ""
+        for number in range(max(0, line - 1), line + 1):
+            if re.search(r"(?:^|[:\-\[{,]\s*)\{\{", lines[number]):
+                hint = 'an expression at the start of a value must be quoted: "{{ … }}"'
+        if not hint and "\t" in lines[line][: column + 1]:
+            hint = "YAML is indented with spaces, never with tabs"
+        message = "not YAML: " + (error.problem or "it cannot be read").replace("did not find", "missing")
+        related = ()
+        if (
+            error.context_mark
+            and error.context
+            and (error.context_mark.line, error.context_mark.column) != (line, column)
+        ):
+            start = error.context_mark
+            place = Place(self.file, start.line + 1, start.column + 1, start.line + 1, start.column + 2)
+            related = (Related(error.context, place),)
+        self.say(
+            "R0101", message, Place(self.file, line + 1, column + 1, line + 1, column + 2), hint, *related
+        )
+
+    def scalar(self, event: Any) -> Scalar:
+        text = event.value
+        if event.tag is not None:
+            self.tag(event)
+        if not event.implicit[0]:
+            return Scalar(text, event.start_mark, event.end_mark, text, event.style or '"')
+        return Scalar(text, event.start_mark, event.end_mark, text, "")
+
+    def value(self, scalar: Scalar) -> None:
+        """Resolve a plain scalar in value position. In key position the text stays as it is."""
+        text = scalar.text
+        if scalar.style or (text and text[0] not in SUSPECTS):
+            return
+        try:
+            scalar.data = resolve(text)
+        except Disputed:
+            self.say(
+                "R0106",
+                f"YAML 1.1 and YAML 1.2 read `{text}` differently",
+                scalar.place,
+                f'write "{text}" for the text, or write the value plainly (true, false, 10, 1000.0)',
+            )
+        except OutOfRange:
+            self.say(
+                "R0111",
+                f"`{text[:40]}` is a number that JSON cannot hold",
+                scalar.place,
+                "quote it if it is text",
+            )
+
+    def tag(self, event: Any) -> None:
+        place = Node(None, event.start_mark, event.end_mark).place
+        self.say(
+            "R0105",
+            f"tags are not part of the DSL: {event.tag}",
+            place._replace(end_line=place.line, end_column=place.column + 1),
+            "remove the tag; quote the value if it is text",
+        )
+
+    def document(self, parser: Any) -> Node:
+        """The root of the next document, or `_END`."""
+        get = parser.get_event
+        stack: list[_Frame] = []
+        frame: _Frame | None = None
+        size = depth = 1
+        self.anchors = {}
+        while True:
+            event = get()
+            kind = event.__class__
+            if kind is ScalarEvent:
+                node: Node = self.scalar(event)
+                if frame is None or not frame.mapping or frame.key is not None:
+                    self.value(node)  # type: ignore[arg-type]
+                size, depth = 1, 0
+                if event.anchor:
+                    self.anchors[event.anchor] = (node, 1, 0)
+            elif kind is MappingStartEvent or kind is SequenceStartEvent:
+                if event.tag is not None:
+                    self.tag(event)
+                if len(stack) >= MAX_DEPTH:
+                    self.say(
+                        "R0109",
+                        f"nested more than {MAX_DEPTH} levels deep",
+                        Node(None, event.start_mark, event.end_mark).place,
+                    )
+                    raise _Stop
+                if frame is not None and frame.mapping and frame.key is None:
+                    self.complex_key(frame, kind is MappingStartEvent, event)
+                frame = _Frame(kind is MappingStartEvent, event)
+                stack.append(frame)
+                if event.anchor:
+                    self.anchors[event.anchor] = None
+                continue
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                closed = stack.pop()
+                frame = stack[-1] if stack else None
+                size, depth = closed.size, closed.depth
+                if closed.mapping:
+                    node = Mapping(closed.data, closed.start, event.end_mark, closed.items, closed.keys)
+                else:
+                    node = Sequence(closed.data, closed.start, event.end_mark, closed.items)
+                if closed.anchor:
+                    self.anchors[closed.anchor] = (node, size, depth)
+            elif kind is AliasEvent:
+                node, size, depth = self.alias(event, len(stack))
+            elif kind is StreamEndEvent:
+                return _END
+            else:  # the stream's start, a document's start or end
+                if kind is DocumentStartEvent:
+                    self.anchors = {}
+                continue
+            if frame is None:
+                return node
+            frame.size += size
+            if depth >= frame.depth:
+                frame.depth = depth + 1
+            if not frame.mapping:
+                frame.items.append(node)
+                frame.data.append(node.data)
+            elif frame.key is None:
+                self.key(frame, node)
+            else:
+                text = frame.key.text
+                if text not in frame.items:
+                    frame.items[text] = node
+                    frame.data[text] = node.data
+                frame.key = None
+
+    def key(self, frame: _Frame, node: Node) -> None:
+        if not isinstance(node, Scalar):
+            frame.key = Scalar(
+                "", node.start, node.end, f"?{len(frame.items)}", '"'
+            )  # reported when it began
+            return
+        text = node.text
+        if not node.style and (text == "" or text == "<<"):
+            what = "a merge key (`<<`) is YAML 1.1 only" if text else "a key is missing"
+            self.say("R0108", what, node.place, "write the fields out, or quote the key")
+        if text in frame.keys:
+            self.say(
+                "R0103",
+                f'the key "{text}" is written twice',
+                node.place,
+                "",
+                Related("first written here", frame.keys[text].place),
+            )
+        else:
+            frame.keys[text] = node
+        frame.key = node
+
+    def complex_key(self, frame: _Frame, mapping: bool, event: Any) -> None:
+        place = Node(None, event.start_mark, event.end_mark).place
+        if mapping and frame.flow and event.flow_style and event.start_mark.column == frame.start.column + 1:
+            self.say(
+                "R0107",
+                "YAML reads `{{ … }}` as a map",
+                place._replace(column=place.column - 1),
+                'quote the expression: "{{ … }}"',
+            )
+        else:
+            self.say("R0108", "a key must be text, not a map or a list", place)
+        raise _Stop
+
+    def alias(self, event: Any, above: int) -> tuple[Node, int, int]:
+        place = Node(None, event.start_mark, event.end_mark).place
+        if event.anchor not in self.anchors:
+            self.say("R0104", f"the alias *{event.anchor} names no anchor before it", place)
+            raise _Stop
+        target = self.anchors[event.anchor]
+        if target is None:
+            self.say(
+                "R0104",
+                f"the alias *{event.anchor} refers to a node that contains it",
+                place,
+                "write the value out",
+            )
+            raise _Stop
+        self.aliased += target[1]
+        if self.aliased > MAX_ALIASED:
+            self.say(
+                "R0104",
+                f"aliases add more than {MAX_ALIASED:,} nodes to the file",
+                place,
+                "write the value out",
+            )
+            raise _Stop
+        if above + target[2] > MAX_DEPTH:
+            self.say("R0109", f"nested more than {MAX_DEPTH} levels deep", place)
+            raise _Stop
+        return target
+
+
+_END = Node(None, None, None)  # type: ignore[arg-type]

@@ -1,0 +1,121 @@
+"""Diagnostics to text for a person, or to JSON for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from unicodedata import combining, east_asian_width
+
+from replicator.diagnostics import Diagnostic, Place
+
+_COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "help": "\x1b[1;36m"}
+_LONGEST_LINE = 160
+
+
+def as_text(found: Sequence[Diagnostic], sources: Mapping[str, str], colour: bool = False) -> str:
+    """All findings as a compiler prints them, with the source line and a caret; then one line that counts them.
+
+    `sources` maps the name of a file to its text; a place in an unknown file is printed without its line.
+    """
+    if not found:
+        return ""
+    lines = {name: text.split("\n") for name, text in sources.items() if _is_named(name, found)}
+    blocks = [_block(diagnostic, lines, colour) for diagnostic in found]
+    return "\n".join([*blocks, _count(found), ""])
+
+
+def as_json(found: Sequence[Diagnostic]) -> str:
+    """All findings as one JSON document; every key is always there, null where there is nothing."""
+    rows = [
+        {
+            "code": d.code,
+            "severity": d.severity,
+            "message": d.message,
+            **_json_place(d.place),
+            "path": d.path or None,
+            "hint": d.hint or None,
+            "others": d.others,
+            "related": [{"message": r.message, **_json_place(r.place)} for r in d.related],
+        }
+        for d in found
+    ]
+    return json.dumps({"version": 1, "diagnostics": rows}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _is_named(name: str, found: Sequence[Diagnostic]) -> bool:
+    return any(
+        (d.place is not None and d.place.file == name) or any(r.place.file == name for r in d.related)
+        for d in found
+    )
+
+
+def _json_place(place: Place | None) -> dict[str, object]:
+    return {
+        "file": place and place.file,
+        "line": place and place.line,
+        "column": place and place.column,
+        "endLine": place and place.end_line,
+        "endColumn": place and place.end_column,
+    }
+
+
+def _block(diagnostic: Diagnostic, lines: Mapping[str, list[str]], colour: bool) -> str:
+    def paint(text: str, what: str) -> str:
+        return f"{_COLOURS[what]}{text}\x1b[0m" if colour else text
+
+    head = paint(f"{diagnostic.severity}[{diagnostic.code}]", diagnostic.severity)
+    out = [f"{head}: {printable(diagnostic.message)}"]
+    if diagnostic.place:
+        out += _snippet("-->", diagnostic.place, lines, "")
+    for related in diagnostic.related:
+        out += _snippet(":::", related.place, lines, related.message)
+    if diagnostic.path:
+        out.append(f"  at: {printable(diagnostic.path)}")
+    if diagnostic.others:
+        out.append(f"  note: same in {diagnostic.others:,} others")
+    if diagnostic.hint:
+        out.append(f"{paint('help', 'help')}: {printable(diagnostic.hint)}")
+    return "\n".join([*out, ""])
+
+
+def _snippet(arrow: str, place: Place, lines: Mapping[str, list[str]], note: str) -> list[str]:
+    where = f"  {arrow} {printable(place.file)}:{place.line}:{place.column}"
+    text = lines.get(place.file, [])
+    if not 1 <= place.line <= len(text):
+        return [f"{where} {note}".rstrip()]
+    line = text[place.line - 1].rstrip("\r")
+    start = min(place.column - 1, len(line))
+    end = place.end_column - 1 if place.end_line == place.line else len(line)
+    end = max(min(end, len(line)), start)
+    cut = max(0, start - _LONGEST_LINE // 2)
+    shown = line[cut : cut + _LONGEST_LINE]
+    gutter = " " * len(str(place.line))
+    marker = " " * _width(line[cut:start]) + "^" * max(1, _width(shown[start - cut : end - cut]))
+    return [
+        where,
+        f" {gutter} |",
+        f" {place.line} | {printable(shown)}",
+        f" {gutter} | {marker} {note}".rstrip(),
+    ]
+
+
+def _width(text: str) -> int:
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in printable(text))
+
+
+def printable(text: str) -> str:
+    """The text with whatever a terminal would obey (control characters, direction marks) shown as one mark."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(" " if c == "\t" else c if c.isprintable() else "\ufffd" for c in text)
+
+
+def _count(found: Sequence[Diagnostic]) -> str:
+    parts = []
+    for severity in ("error", "warning"):
+        number = sum(d.severity == severity for d in found)
+        if number:
+            parts.append(f"{number} {severity}{'s' if number > 1 else ''}")
+    files = len({d.place.file for d in found if d.place})
+    where = f" in {files} file{'s' if files > 1 else ''}" if files else ""
+    return ", ".join(parts) + where

@@ -1,0 +1,224 @@
+"""What names mean in the expressions of a document, known before any value: their kinds, and the flaws in their use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from replicator.diagnostics import Diagnostic, nearest
+from replicator.expression.template import Call, Expr, Path, Template, parse
+from replicator.expression.values import Kind
+from replicator.model import IslandType, Param
+from replicator.parser.source import Mapping as MappingNode
+from replicator.parser.source import Node, Scalar, Sequence
+
+ISLAND: dict[str, Kind] = {
+    "key": "label",
+    "name": "name",
+    "namespace": "label",
+    "set": "label",
+    "ordinal": "int",
+}
+
+# Function -> (number of arguments, what they are).
+_FUNCTIONS = {
+    "host": (1, "unit"),
+    "port": (2, "unit, port"),
+    "address": (2, "unit, port"),
+    "name": (1, "resource"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown(Exception):
+    """A name or call that means nothing here."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The names in scope.
+
+    `island` lists the attributes of `island` that exist; `units` is the Type whose units the functions name, or
+    None where there are no functions. `let` grows as derived values become known, in order.
+    """
+
+    params: Mapping[str, Param]
+    island: frozenset[str] = frozenset()
+    let: Mapping[str, Kind] | None = None
+    units: IslandType | None = None
+
+    def kind_of(self, path: Path) -> Kind:
+        """The kind of a dotted name. Raises `Unknown`."""
+        root, *rest = path
+        if root == "omit" and not rest:
+            return "any"
+        if root == "params":
+            return self._param(rest)
+        if root == "let" and self.let is not None:
+            if len(rest) != 1:
+                raise Unknown("R0402", f"`{'.'.join(path)}`: `let` is followed by one name")
+            if rest[0] not in self.let:
+                hint = nearest(rest[0], self.let) or "derived values are read in order"
+                raise Unknown("R0402", f"there is no derived value `{rest[0]}` before this one", hint)
+            return self.let[rest[0]]
+        if root == "island" and self.island:
+            if len(rest) != 1 or rest[0] not in self.island:
+                name = ".".join(path)
+                raise Unknown("R0402", f"there is no `{name}` here", nearest(".".join(rest), self.island))
+            return ISLAND[rest[0]]
+        roots = ["params", *(["let"] if self.let is not None else []), *(["island"] if self.island else [])]
+        raise Unknown("R0402", f"unknown name `{root}`", nearest(root, roots))
+
+    def _param(self, rest: list[str]) -> Kind:
+        if not rest:
+            raise Unknown("R0402", "`params` is followed by a parameter's name", nearest("", self.params))
+        param = self.params.get(rest[0])
+        if param is None:
+            raise Unknown("R0402", f"there is no parameter `{rest[0]}`", nearest(rest[0], self.params))
+        schema: object = param.schema
+        for step in rest[1:]:
+            if not isinstance(schema, Mapping) or schema.get("type") != "object":
+                raise Unknown("R0402", f"`{step}`: only a parameter of type object has fields")
+            fields = schema.get("properties", {})
+            if step in fields:
+                schema = fields[step]
+            elif schema.get("additionalProperties", not fields) is False:
+                raise Unknown(
+                    "R0402", f"the parameter `{rest[0]}` has no field `{step}`", nearest(step, fields)
+                )
+            else:
+                other = schema.get("additionalProperties", True)
+                schema = other if isinstance(other, Mapping) else {}
+        return _kind_of_schema(schema)
+
+    def kind_of_call(self, call: Call) -> Kind:
+        """The kind of a call's result. Raises `Unknown`."""
+        if self.units is None:
+            raise Unknown("R0404", f"there are no functions here: `{call.function}`")
+        if call.function not in _FUNCTIONS:
+            raise Unknown(
+                "R0404", f"there is no function `{call.function}`", nearest(call.function, _FUNCTIONS)
+            )
+        number, what = _FUNCTIONS[call.function]
+        texts = [argument for argument in call.arguments if isinstance(argument, str)]
+        if len(texts) != number or len(call.arguments) != number or call.keywords:
+            raise Unknown("R0404", f"`{call.function}` takes ({what})", "arguments are literal texts")
+        if call.function == "name":
+            if texts[0] not in self.units.units:
+                raise Unknown(
+                    "R0404", f"there is no resource `{texts[0]}`", nearest(texts[0], self.units.units)
+                )
+            return "name"
+        unit = self.units.units.get(texts[0])
+        if unit is None:
+            raise Unknown("R0404", f"there is no unit `{texts[0]}`", nearest(texts[0], self.units.units))
+        if not unit.ports:
+            message = f"the unit `{unit.name}` has no ports, and so no Service"
+            raise Unknown("R0404", message, "give it `ports`")
+        if number == 2 and texts[1] not in unit.ports:
+            raise Unknown(
+                "R0303", f"the unit `{unit.name}` has no port `{texts[1]}`", nearest(texts[1], unit.ports)
+            )
+        return "int" if call.function == "port" else "name" if call.function == "host" else "text"
+
+    def kind(self, template: Template) -> Kind:
+        """What is known of a scalar's value. Raises `Unknown` for the first unknown name."""
+        whole = template.whole
+        return self.kind_of_expression(whole) if whole else "text"
+
+    def kind_of_expression(self, expression: Expr) -> Kind:
+        """What is known of an expression's value. Raises `Unknown`."""
+        if expression.path:
+            return self.kind_of(expression.path)
+        if expression.call:
+            return self.kind_of_call(expression.call)
+        assert expression.program is not None
+        return expression.program.kind(self.kind_of, self.kind_of_call)
+
+    def judge(self, scalar: Scalar) -> Iterator[Diagnostic]:
+        """The flaws of a scalar's expressions, and the unknown names in every branch of them."""
+        template = parse(scalar.text)
+        for flaw in template.flaws:
+            place = scalar.part(flaw.offset, flaw.length)
+            yield Diagnostic(flaw.code, flaw.message, place, hint=flaw.hint)
+        for expression in template.expressions:
+            for read in (*expression.reads, *expression.calls):
+                try:
+                    if isinstance(read, Call):
+                        self.kind_of_call(read)
+                    else:
+                        self.kind_of(read)
+                except Unknown as unknown:
+                    place = scalar.part(expression.offset, len(expression.text) + 4)
+                    yield Diagnostic(unknown.code, unknown.message, place, hint=unknown.hint)
+            if expression.omits and template.whole is None:
+                place = scalar.part(expression.offset, len(expression.text) + 4)
+                hint = "it drops the key whose whole value it is"
+                yield Diagnostic("R0403", "`omit` in the middle of text", place, hint=hint)
+
+
+def _kind_of_schema(schema: object) -> Kind:
+    kinds: dict[object, Kind] = {
+        "string": "text",
+        "integer": "int",
+        "number": "float",
+        "boolean": "bool",
+        "array": "list",
+        "object": "map",
+    }
+    return kinds.get(schema.get("type"), "any") if isinstance(schema, Mapping) else "any"
+
+
+def island_attributes(namespace: str, by_count: bool) -> frozenset[str]:
+    """The attributes that `island` has in a Set: no `ordinal` unless it is by `replicas`, no namespace unless named."""
+    missing = ({"namespace"} if not namespace else set()) | ({"ordinal"} if not by_count else set())
+    return frozenset(ISLAND) - missing
+
+
+def let_kinds(island_type: IslandType, island: frozenset[str]) -> dict[str, Kind]:
+    """The kinds of a Type's derived values; those that are wrong are left out (`check` says why)."""
+    kinds: dict[str, Kind] = {}
+    scope = Scope(island_type.params, island, kinds, island_type)
+    for name, scalar in island_type.let.items():
+        template = parse(scalar.text)
+        try:
+            kinds[name] = scope.kind(template) if "{{" in scalar.text else _static_kind(scalar)
+        except Unknown:
+            kinds[name] = "any"
+    return kinds
+
+
+def _static_kind(scalar: Scalar) -> Kind:
+    if isinstance(scalar.data, bool):
+        return "bool"
+    return "int" if isinstance(scalar.data, int) else "text"
+
+
+def scalars(node: Node | None) -> Iterator[Scalar]:
+    """All scalars under a node that hold an expression; keys are no scalars in this sense."""
+    if isinstance(node, Scalar):
+        if "{{" in node.text:
+            yield node
+    elif isinstance(node, MappingNode):
+        for child in node.items.values():
+            yield from scalars(child)
+    elif isinstance(node, Sequence):
+        for child in node.items:
+            yield from scalars(child)
+
+
+def keys(node: Node | None) -> Iterator[Scalar]:
+    """All keys under a node that hold an expression."""
+    if isinstance(node, MappingNode):
+        for key in node.keys.values():
+            if "{{" in key.text:
+                yield key
+        for child in node.items.values():
+            yield from keys(child)
+    elif isinstance(node, Sequence):
+        for child in node.items:
+            yield from keys(child)

@@ -1,0 +1,242 @@
+"""Trees to YAML text that every reader reads alike: YAML 1.1, YAML 1.2 and Go's; holes become slots."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from replicator.expression.values import Kind, text_of
+from replicator.tree import Hole, Leaf, List, Map, Repeat, Text, Tree
+
+# Plain where no reader can take it for a number, a date, a boolean, null, an indicator or a comment.
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(?:(?: |:)[A-Za-z0-9_./@+-]+)*")
+_QUANTITY = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:m|[KMGTPE]i|ms|s|h)")
+_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "none"])
+# Not in plain or block style: what is not printable, what YAML 1.1 breaks lines at, marks, surrogates, non-characters.
+_UNCLEAN = re.compile(
+    "[^\n\x20-\x7e\xa0-\u2027\u202a-\u202d\u202f-\u2065\u2070-\ud7ff\uf900-\ufdcf\ufdf0-\ufefe\uff00-\uffef"
+    "\U00010000-\U0001fffd\U00020000-\U0002fffd\U00030000-\U0003fffd]"
+)
+_BLANK_END = re.compile(r"[ \t](?:\n|\Z)")
+_ESCAPE = re.compile(r'["\\]|' + _UNCLEAN.pattern.replace("[^\n", "[^"))
+_SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0"}
+
+SAFE: frozenset[Kind] = frozenset({"label", "name", "int", "bool"})
+"""Kinds whose text needs no escape anywhere: such a hole may stand in the middle of a scalar's text."""
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if character in _SHORT:
+        return _SHORT[character]
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def quoted(value: str) -> str:
+    """A text in double quotes."""
+    return f'"{_ESCAPE.sub(_escape, value)}"'
+
+
+@lru_cache(maxsize=1 << 14)
+def is_plain(value: str) -> bool:
+    """Whether a text needs no quotes."""
+    if _PLAIN.fullmatch(value):
+        return value.lower() not in _WORDS
+    return _QUANTITY.fullmatch(value) is not None
+
+
+def _is_clean_block(value: str) -> bool:
+    return (
+        "\n" in value.rstrip("\n")
+        and value[0] not in " \t\n"
+        and not value.endswith("\n\n")
+        and not _UNCLEAN.search(value)
+        and not _BLANK_END.search(value)
+        and "\n\t" not in value
+    )
+
+
+def block(value: str, indent: int) -> str:
+    """A multi-line text as a literal block whose lines begin at column `indent`; in quotes where a block cannot hold it."""
+    if not _is_clean_block(value):
+        return quoted(value)
+    pad = " " * indent
+    head = "|" if value.endswith("\n") else "|-"
+    lines = value.removesuffix("\n").split("\n")
+    return head + "".join(f"\n{pad}{line}" if line else "\n" for line in lines)
+
+
+def scalar(value: str | int | float | bool | None, indent: int = 0) -> str:
+    """A known scalar as YAML text; `indent` is where the lines of a literal block begin."""
+    if isinstance(value, str):
+        if is_plain(value):
+            return value
+        return block(value, indent) if "\n" in value else quoted(value)
+    return "null" if value is None else text_of(value)
+
+
+Encode = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A whole scalar, or a part of one that needs no quoting, that is filled per island.
+
+    `style` is how its text is encoded: `part` (as it is), `quoted`, `block` (at column `indent`), `value` (typed).
+    """
+
+    parts: Text
+    style: str
+    indent: int = 0
+
+    def encode(self, values: list[Any]) -> str:
+        """The slot's text, given the values of its holes in order. Total for what `text_of` takes."""
+        if self.style == "value":
+            value = values[0]
+            return quoted(value) if isinstance(value, str) else scalar(value)
+        supply = iter(values)
+        joined = "".join(part if isinstance(part, str) else text_of(next(supply)) for part in self.parts)
+        if self.style == "part":
+            return joined
+        return quoted(joined) if self.style == "quoted" else block(joined, self.indent)
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """Pieces that are repeated for each island of a Set."""
+
+    pieces: tuple[Piece, ...]
+    over: str
+
+
+Piece = str | Slot | Repetition
+
+
+def document(body: Tree) -> tuple[Piece, ...]:
+    """One YAML document, from its `---` to its last line break, in pieces."""
+    out: list[Piece] = ["---\n"]
+    _block(body, 0, "", out)
+    return _joined(out)
+
+
+def _joined(pieces: list[Piece]) -> tuple[Piece, ...]:
+    joined: list[Piece] = []
+    for piece in pieces:
+        if isinstance(piece, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += piece
+        elif piece != "":
+            joined.append(piece)
+    return tuple(joined)
+
+
+def _block(node: Tree, indent: int, lead: str, out: list[Piece]) -> None:
+    """Write a map or list that is not empty; `lead` stands in place of the first line's indentation."""
+    pad = " " * indent
+    if isinstance(node, Map):
+        for number, (key, value) in enumerate(node.items):
+            out.append(f"{pad if number or not lead else lead}{_key(key)}:")
+            _value(value, indent, out)
+    elif isinstance(node, List):
+        for number, item in enumerate(node.items):
+            start = pad if number or not lead else lead
+            if isinstance(item, Repeat):
+                inner: list[Piece] = []
+                _item(item.item, indent, start, inner)
+                out.append(Repetition(_joined(inner), item.over))
+            else:
+                _item(item, indent, start, out)
+
+
+def _item(item: Tree, indent: int, start: str, out: list[Piece]) -> None:
+    if isinstance(item, (Map, List)) and item.items:
+        _block(item, indent + 2, f"{start}- ", out)
+    else:
+        out.append(f"{start}-")
+        _value(item, indent, out)
+
+
+def _value(node: Tree, indent: int, out: list[Piece]) -> None:
+    """What follows a key or a dash, to the end of the line or of the block."""
+    if isinstance(node, Map):
+        if node.items:
+            out.append("\n")
+            _block(node, indent + 2, "", out)
+        else:
+            out.append(" {}\n")
+    elif isinstance(node, List):
+        if node.items:
+            out.append("\n")
+            _block(node, indent, "", out)
+        else:
+            out.append(" []\n")
+    elif isinstance(node, Leaf):
+        out.append(" ")
+        _leaf(node, indent + 2, out)
+        out.append("\n")
+    else:
+        raise TypeError("a Repeat stands in a list only")
+
+
+@lru_cache(maxsize=1 << 12)
+def _key(key: str) -> str:
+    return key if is_plain(key) else quoted(key)
+
+
+def _leaf(node: Leaf, indent: int, out: list[Piece]) -> None:
+    value = node.value
+    if isinstance(value, Hole):
+        out.append(Slot((value,), "part" if value.kind in ("int", "bool") else "value"))
+    elif not isinstance(value, tuple):
+        out.append(scalar(value, indent))
+    elif all(isinstance(part, str) or part.kind in SAFE for part in value):
+        _safe_text(value, indent, out)
+    else:
+        static = "".join(part for part in value if isinstance(part, str))
+        out.append(Slot(value, "block", indent) if "\n" in static else Slot(value, "quoted"))
+
+
+_SAMPLE = {"label": "0", "name": "a-0", "int": "0", "bool": "true"}
+
+
+def _safe_text(parts: Text, indent: int, out: list[Piece]) -> None:
+    """A text whose holes need no escape: its style follows from its fixed parts and its holes' kinds alone."""
+    sample = "".join(part if isinstance(part, str) else _SAMPLE[part.kind] for part in parts)
+    if "\n" in sample and _is_clean_block(sample):
+        pad = " " * indent
+        out.append("|\n" if sample.endswith("\n") else "|-\n")
+        fresh = True
+        for number, part in enumerate(parts):
+            if isinstance(part, Hole):
+                out.append(pad if fresh else "")
+                out.append(Slot((part,), "part"))
+                fresh = False
+                continue
+            lines = (part.removesuffix("\n") if number == len(parts) - 1 else part).split("\n")
+            for line_number, line in enumerate(lines):
+                if line_number:
+                    out.append("\n")
+                    fresh = True
+                if line:
+                    out.append(pad + line if fresh else line)
+                    fresh = False
+        return
+    plain = _is_plain_start(parts[0]) and _PLAIN.fullmatch(sample) is not None
+    out.append("" if plain else '"')
+    for part in parts:
+        if isinstance(part, Hole):
+            out.append(Slot((part,), "part"))
+        else:
+            out.append(part if plain else quoted(part)[1:-1])
+    out.append("" if plain else '"')
+
+
+def _is_plain_start(first: str | Hole) -> bool:
+    """Whether a text that begins so is no word of YAML, whatever follows."""
+    if isinstance(first, Hole):
+        return first.kind == "name"
+    lowered = first.lower()
+    return not any(word.startswith(lowered) for word in _WORDS)
