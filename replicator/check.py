@@ -103,17 +103,13 @@ def _type_ports(project: Project) -> Iterator[Diagnostic]:
             unit = island_type.units.get(port.unit.text)
             if unit is None:
                 message = f"there is no unit `{port.unit.text}`"
-                yield Diagnostic(
-                    "R0303", message, port.unit.place, hint=nearest(port.unit.text, island_type.units)
-                )
+                yield Diagnostic("R0303", message, port.unit.place, hint=nearest(port.unit.text, island_type.units))
             elif port.port.text not in unit.ports:
                 message = f"the unit `{unit.name}` has no port `{port.port.text}`"
                 yield Diagnostic("R0303", message, port.port.place, hint=nearest(port.port.text, unit.ports))
 
 
-def _same_number(
-    ports: Iterable[UnitPort], number: Callable[[UnitPort], Scalar], what: str
-) -> Iterator[Diagnostic]:
+def _same_number(ports: Iterable[UnitPort], number: Callable[[UnitPort], Scalar], what: str) -> Iterator[Diagnostic]:
     first: dict[tuple[str, str], UnitPort] = {}
     for port in ports:
         text = number(port).text
@@ -151,9 +147,7 @@ def _source(island_type: IslandType, source: Mapping, place: Place) -> Iterator[
         yield Diagnostic("R0202", f'missing field "key": which one of the {word}\'s', place)
     for field in ("key", "optional"):
         if not keyed and field in source.items:
-            yield Diagnostic(
-                "R0205", f"`{field}` says nothing about a field of the pod", source.key_place(field)
-            )
+            yield Diagnostic("R0205", f"`{field}` says nothing about a field of the pod", source.key_place(field))
     if keyed:
         kind = {"secret": "Secret", "configMap": "ConfigMap"}[word]
         yield from _declared(island_type, kind, source.items[word])
@@ -167,9 +161,7 @@ def _declared(island_type: IslandType, kind: str, node: Node) -> Iterator[Diagno
             "R0306",
             f"the {kind} `{node.data}` is neither in the set nor declared external",
             node.place,
-            hint=hint
-            if hint.startswith("did")
-            else f"if it exists outside: external: {{{kind}: [{node.data}]}}",
+            hint=hint if hint.startswith("did") else f"if it exists outside: external: {{{kind}: [{node.data}]}}",
         )
 
 
@@ -181,12 +173,7 @@ def _files(project: Project) -> Iterator[Diagnostic]:
                 assert unit.files
                 place = unit.files.key_place(path)
                 parts = path.split("/")
-                if (
-                    not path.startswith("/")
-                    or path.endswith("/")
-                    or {"", ".", ".."} & set(parts[1:])
-                    or ":" in path
-                ):
+                if not path.startswith("/") or path.endswith("/") or {"", ".", ".."} & set(parts[1:]) or ":" in path:
                     hint = "an absolute path without `.`, `..`, `:` and empty steps: /etc/app/config.yaml"
                     yield Diagnostic("R0308", f"`{path}` is no path for a file", place, hint=hint)
                     continue
@@ -194,9 +181,7 @@ def _files(project: Project) -> Iterator[Diagnostic]:
                 earlier = first.setdefault(key, path)
                 if earlier != path or not key.strip("."):
                     related = (Related("the first one", unit.files.key_place(earlier)),)
-                    yield Diagnostic(
-                        "R0308", f"two files of the ConfigMap key `{key}`", place, related=related
-                    )
+                    yield Diagnostic("R0308", f"two files of the ConfigMap key `{key}`", place, related=related)
 
 
 _GIVEN_OTHERWISE = {
@@ -214,9 +199,7 @@ def _workloads(project: Project) -> Iterator[Diagnostic]:
         for unit in island_type.units.values():
             if unit.storage and unit.kind != "StatefulSet" and not pods:
                 hint = "kind: StatefulSet; for a volume that need not last: pod: {volumes: [{name: …, emptyDir: {}}]}"
-                yield Diagnostic(
-                    "R0307", f"a {unit.kind} has no `storage`", unit.node.key_place("storage"), hint=hint
-                )
+                yield Diagnostic("R0307", f"a {unit.kind} has no `storage`", unit.node.key_place("storage"), hint=hint)
             yield from _claims(unit)
             for field in unit.spec.items if unit.spec else ():
                 if field in _GIVEN_OTHERWISE and unit.spec:
@@ -237,9 +220,7 @@ def _claims(unit: Unit) -> Iterator[Diagnostic]:
             yield Diagnostic("R0304", f"`{name}` is no name for a volume", place)
         elif earlier != path:
             related = (Related("the first one", unit.storage.key_place(earlier)),)
-            yield Diagnostic(
-                "R0305", f"two volumes of the name `{name}`", place, "", "give one a `name`", related
-            )
+            yield Diagnostic("R0305", f"two volumes of the name `{name}`", place, "", "give one a `name`", related)
 
 
 def _counts(project: Project) -> Iterator[Diagnostic]:
@@ -251,9 +232,7 @@ def _counts(project: Project) -> Iterator[Diagnostic]:
             both = island_set.islands is not None
             message = "`islands` and `replicas` at once" if both else "nothing says which islands there are"
             where = spec.key_place("replicas") if both else place
-            yield Diagnostic(
-                "R0311", message, where, hint="islands: {eu: {}, us: {}} for keys, or replicas: 3"
-            )
+            yield Diagnostic("R0311", message, where, hint="islands: {eu: {}, us: {}} for keys, or replicas: 3")
         if island_set.replicas is None and "start" in spec.items:
             yield Diagnostic("R0311", "`start` counts with `replicas` only", spec.key_place("start"))
 
@@ -269,14 +248,10 @@ def _pods(project: Project) -> Iterator[Diagnostic]:
         if island_set.form == "copies":
             for unit in island_type.units.values():
                 if unit.init:
-                    related = (
-                        Related("this Set makes copies", form.place if form else island_set.type.place),
-                    )
+                    related = (Related("this Set makes copies", form.place if form else island_set.type.place),)
                     hint = "in copies an init container is written under `pod.initContainers`"
                     place = unit.node.key_place("init")
-                    yield Diagnostic(
-                        "R0310", "`init` belongs to `form: pods`", place, hint=hint, related=related
-                    )
+                    yield Diagnostic("R0310", "`init` belongs to `form: pods`", place, hint=hint, related=related)
             continue
         assert form is not None
         related = (Related("this Set is one StatefulSet", form.place),)
@@ -286,9 +261,7 @@ def _pods(project: Project) -> Iterator[Diagnostic]:
             yield Diagnostic("R0310", message, place, hint="replicas: N", related=related)
         containers = [unit for unit in island_type.units.values() if not unit.init]
         if not containers:
-            yield Diagnostic(
-                "R0310", "every unit is an init container", island_set.type.place, related=related
-            )
+            yield Diagnostic("R0310", "every unit is an init container", island_set.type.place, related=related)
         for unit in island_type.units.values():
             for field in ("kind", "replicas", "spec", "service"):
                 if field in unit.node.items:
@@ -308,9 +281,7 @@ def _pods(project: Project) -> Iterator[Diagnostic]:
             earlier = first.setdefault(port.name, port)
             if earlier is not port:
                 both = (Related("the first one", earlier.place), *related)
-                yield Diagnostic(
-                    "R0305", f"two ports of one pod named `{port.name}`", port.place, related=both
-                )
+                yield Diagnostic("R0305", f"two ports of one pod named `{port.name}`", port.place, related=both)
 
 
 def _type_expressions(project: Project) -> Iterator[Diagnostic]:
@@ -325,9 +296,7 @@ def _type_expressions(project: Project) -> Iterator[Diagnostic]:
             found = _judge_type(island_type, spec, attributes)
             for diagnostic in found:
                 if user and "there is no `island." in diagnostic.message:
-                    why = (
-                        "has no namespace" if "namespace" in diagnostic.message else "has keys, not ordinals"
-                    )
+                    why = "has no namespace" if "namespace" in diagnostic.message else "has keys, not ordinals"
                     related = (Related(f"this Set {why}", user.metadata.name_node.place),)
                     diagnostic = diagnostic._replace(related=related)
                 yield diagnostic
@@ -379,9 +348,7 @@ def _literal_fields(project: Project) -> Iterator[Diagnostic]:
         yield from _no_expressions(*(spec.get("spec", field) for field in ("provider", "gloo", "params")))
         for route in routing.routes:
             yield from _no_expressions(route.each, route.port, *(d.port for d in route.to))
-            yield from _no_expressions(
-                *(route.node.get(field) for field in ("name", "redirect", "timeout", "retries"))
-            )
+            yield from _no_expressions(*(route.node.get(field) for field in ("name", "redirect", "timeout", "retries")))
     for document in (*project.types, *project.sets, *project.routings):
         yield from _no_expressions(document.node.get("metadata"))
         for key in keys(document.node):
@@ -453,9 +420,7 @@ def _one_destination(project: Project) -> Iterator[Diagnostic]:
                     words = [word for word in ("island", "spread", "service") if word in item.items]
                     if len(words) > 1:
                         hint = "exactly one of: island, spread, service; for several, a list"
-                        yield Diagnostic(
-                            "R0205", "a destination names two things", item.key_place(words[1]), hint=hint
-                        )
+                        yield Diagnostic("R0205", "a destination names two things", item.key_place(words[1]), hint=hint)
 
 
 CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (

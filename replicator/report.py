@@ -44,8 +44,7 @@ def as_json(found: Sequence[Diagnostic]) -> str:
 
 def _is_named(name: str, found: Sequence[Diagnostic]) -> bool:
     return any(
-        (d.place is not None and d.place.file == name) or any(r.place.file == name for r in d.related)
-        for d in found
+        (d.place is not None and d.place.file == name) or any(r.place.file == name for r in d.related) for d in found
     )
 
 

@@ -87,9 +87,7 @@ class Scope:
             if step in fields:
                 schema = fields[step]
             elif schema.get("additionalProperties", not fields) is False:
-                raise Unknown(
-                    "R0402", f"the parameter `{rest[0]}` has no field `{step}`", nearest(step, fields)
-                )
+                raise Unknown("R0402", f"the parameter `{rest[0]}` has no field `{step}`", nearest(step, fields))
             else:
                 other = schema.get("additionalProperties", True)
                 schema = other if isinstance(other, Mapping) else {}
@@ -100,18 +98,14 @@ class Scope:
         if self.units is None:
             raise Unknown("R0404", f"there are no functions here: `{call.function}`")
         if call.function not in _FUNCTIONS:
-            raise Unknown(
-                "R0404", f"there is no function `{call.function}`", nearest(call.function, _FUNCTIONS)
-            )
+            raise Unknown("R0404", f"there is no function `{call.function}`", nearest(call.function, _FUNCTIONS))
         number, what = _FUNCTIONS[call.function]
         texts = [argument for argument in call.arguments if isinstance(argument, str)]
         if len(texts) != number or len(call.arguments) != number or call.keywords:
             raise Unknown("R0404", f"`{call.function}` takes ({what})", "arguments are literal texts")
         if call.function == "name":
             if texts[0] not in self.units.units:
-                raise Unknown(
-                    "R0404", f"there is no resource `{texts[0]}`", nearest(texts[0], self.units.units)
-                )
+                raise Unknown("R0404", f"there is no resource `{texts[0]}`", nearest(texts[0], self.units.units))
             return "name"
         unit = self.units.units.get(texts[0])
         if unit is None:
@@ -120,9 +114,7 @@ class Scope:
             message = f"the unit `{unit.name}` has no ports, and so no Service"
             raise Unknown("R0404", message, "give it `ports`")
         if number == 2 and texts[1] not in unit.ports:
-            raise Unknown(
-                "R0303", f"the unit `{unit.name}` has no port `{texts[1]}`", nearest(texts[1], unit.ports)
-            )
+            raise Unknown("R0303", f"the unit `{unit.name}` has no port `{texts[1]}`", nearest(texts[1], unit.ports))
         return "int" if call.function == "port" else "name" if call.function == "host" else "text"
 
     def kind(self, template: Template) -> Kind:

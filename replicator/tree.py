@@ -86,8 +86,7 @@ class Repeat:
 Tree = Leaf | Map | List | Repeat
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """One Kubernetes object; with `over` one per island of that Set."""
 
     api_version: str

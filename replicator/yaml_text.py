@@ -14,7 +14,7 @@ from replicator.tree import Hole, Leaf, List, Map, Repeat, Text, Tree
 # Plain where no reader can take it for a number, a date, a boolean, null, an indicator or a comment.
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(?:(?: |:)[A-Za-z0-9_./@+-]+)*")
 _QUANTITY = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:m|[KMGTPE]i|ms|s|h)")
-_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "none"])
+_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
 # Not in plain or block style: what is not printable, what YAML 1.1 breaks lines at, marks, surrogates, non-characters.
 _UNCLEAN = re.compile(
     "[^\n\x20-\x7e\xa0-\u2027\u202a-\u202d\u202f-\u2065\u2070-\ud7ff\uf900-\ufdcf\ufdf0-\ufefe\uff00-\uffef"

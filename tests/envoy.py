@@ -27,11 +27,11 @@ Services = Mapping[Service, tuple[str, int]]
 Translate = Callable[[Iterable[Object], Services, int], dict[str, Any]]
 
 
-class UnknownField(ValueError):  # noqa: N818 (tests read better so)
+class UnknownField(ValueError):
     """An emitted field that the translator would otherwise ignore."""
 
 
-class Refused(ValueError):  # noqa: N818
+class Refused(ValueError):
     """Something that the provider refuses, drops with a warning, or cannot resolve."""
 
 
@@ -200,9 +200,7 @@ class Gateway:
 
 
 @contextmanager
-def running(
-    translate: Translate, objects: Iterable[Object], backends: Iterable[Service]
-) -> Iterator[Gateway]:
+def running(translate: Translate, objects: Iterable[Object], backends: Iterable[Service]) -> Iterator[Gateway]:
     """Validates and runs what the translator makes of the objects; only the given back ends exist."""
     with ExitStack() as stack:
         received: list[Seen] = []

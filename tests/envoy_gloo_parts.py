@@ -89,11 +89,7 @@ def _condition(fields: Fields) -> Condition:
 
 
 def checked_path(path: str, where: str) -> str:
-    if (
-        not PATH.fullmatch(path)
-        or any(part in path for part in NEVER_IN_A_PATH)
-        or path.endswith(("/.", "/.."))
-    ):
+    if not PATH.fullmatch(path) or any(part in path for part in NEVER_IN_A_PATH) or path.endswith(("/.", "/..")):
         raise Refused(f"{where}: Gloo takes no path {path!r}")
     return path
 
@@ -135,9 +131,7 @@ def route_options(fields: Fields, upstream_cluster: Callable[[Fields], str]) -> 
         envoy_name = {"hostRewrite": "host_rewrite_literal", "autoHostRewrite": "auto_host_rewrite"}[name]
         found["hostRewriteType"] = Option(action={envoy_name: fields.take(name)})
     if "appendXForwardedHost" in fields:
-        found["appendXForwardedHost"] = Option(
-            action={"append_x_forwarded_host": fields.take("appendXForwardedHost")}
-        )
+        found["appendXForwardedHost"] = Option(action={"append_x_forwarded_host": fields.take("appendXForwardedHost")})
     if "headerManipulation" in fields:
         found["headerManipulation"] = Option(route=header_manipulation(fields.inner("headerManipulation")))
     if "cors" in fields:

@@ -78,9 +78,7 @@ def _validator(api_version: str, kind: str) -> Draft202012Validator | None:
 
 @functools.cache
 def _core_folder() -> Path:
-    folders = (
-        Path(kubernetes_validate.__file__).parent.joinpath("kubernetes-json-schema").glob("v*-local-strict")
-    )
+    folders = Path(kubernetes_validate.__file__).parent.joinpath("kubernetes-json-schema").glob("v*-local-strict")
     return max(folders, key=lambda folder: [int(number) for number in re.findall(r"\d+", folder.name)])
 
 
@@ -184,12 +182,7 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, str]]:
         return
     for key, inner in value.items():
         where = f"{path}.{key}"
-        if (
-            key in PORTS
-            and isinstance(inner, int)
-            and not isinstance(inner, bool)
-            and not 1 <= inner <= 65535
-        ):
+        if key in PORTS and isinstance(inner, int) and not isinstance(inner, bool) and not 1 <= inner <= 65535:
             yield where, f"{inner} is no port"
         if key in ("labels", "matchLabels") and isinstance(inner, dict):
             for name, text in inner.items():

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
-from envoy import Gateway, Refused, UnknownField
-from envoy_gloo import bootstrap, running
+from envoy import Gateway
+from envoy_gloo import running
 
 Object = dict[str, Any]
 
 BACKENDS = [("shop", name, 80) for name in ("a", "b", "c")]
-NOWHERE = {service: ("127.0.0.1", 9) for service in BACKENDS}
 
 
 def virtual_service(routes: list[Object], name: str = "shop", **host: Any) -> Object:
@@ -56,9 +55,7 @@ def answers(gateway: Gateway, paths: Iterable[str]) -> dict[str, str | int]:
     found: dict[str, str | int] = {}
     for path in paths:
         response = gateway.request("GET", path)
-        found[path] = (
-            response.status if response.service is None else response.service[len("shop/") : -len(":80")]
-        )
+        found[path] = response.status if response.service is None else response.service[len("shop/") : -len(":80")]
     return found
 
 
@@ -157,9 +154,7 @@ def test_query_parameters() -> None:
 
 
 def test_methods() -> None:
-    with running(
-        [virtual_service([route({"prefix": "/", "methods": ["GET", "POST"]}, "a")])], BACKENDS
-    ) as gateway:
+    with running([virtual_service([route({"prefix": "/", "methods": ["GET", "POST"]}, "a")])], BACKENDS) as gateway:
         statuses = {m: gateway.request(m, "/").status for m in ("GET", "POST", "PUT", "HEAD", "OPTIONS")}
         posted = gateway.request("POST", "/", body=b"x" * 100)
     assert statuses == {"GET": 200, "POST": 200, "PUT": 404, "HEAD": 404, "OPTIONS": 404}

@@ -192,9 +192,7 @@ def test_each_fault_of_a_custom_object_is_named(
     good: Callable[[], Object], path: str, value: Any, expected: str | None
 ) -> None:
     [found] = problems([with_value(good(), path, value)])
-    expected = (
-        expected or "$.spec.rules[0].matches[0].path.type: 'Prefix' is not one of ['Exact', 'PathPrefix',"
-    )
+    expected = expected or "$.spec.rules[0].matches[0].path.type: 'Prefix' is not one of ['Exact', 'PathPrefix',"
     assert expected in found
 
 

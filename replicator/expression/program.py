@@ -346,11 +346,7 @@ def _path(node: nodes.Node) -> Path | None:
     if isinstance(node, nodes.Getattr):
         above = _path(node.node)
         return (*above, node.attr) if above else None
-    if (
-        isinstance(node, nodes.Getitem)
-        and isinstance(node.arg, nodes.Const)
-        and isinstance(node.arg.value, str)
-    ):
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
         above = _path(node.node)
         return (*above, node.arg.value) if above else None
     return None
@@ -378,14 +374,10 @@ def _collect(node: nodes.Node, reads: dict[Path, None], calls: dict[Call, None])
             _collect(child, reads, calls)
 
 
-def _compile(
-    tree: nodes.Expr, reads: tuple[Path, ...], calls: tuple[Call, ...]
-) -> Callable[[Mapping[str, Any]], Any]:
+def _compile(tree: nodes.Expr, reads: tuple[Path, ...], calls: tuple[Call, ...]) -> Callable[[Mapping[str, Any]], Any]:
     """jinja2 code in which every dotted name and every call is one variable: no attribute is looked up at run time."""
     slots: dict[object, str] = {key: f"v{number}" for number, key in enumerate((*reads, *calls))}
-    root = nodes.Template(
-        [nodes.Assign(nodes.Name("result", "store"), _rewrite(tree, slots), lineno=1)], lineno=1
-    )
+    root = nodes.Template([nodes.Assign(nodes.Name("result", "store"), _rewrite(tree, slots), lineno=1)], lineno=1)
     root.set_environment(_sandbox)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)

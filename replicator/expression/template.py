@@ -88,9 +88,7 @@ _LITERAL = r"""(?:'[^'\\\n]*'|"[^"\\\n]*")"""
 _CALL = re.compile(rf"\s*({_NAME})\(\s*((?:{_LITERAL}\s*(?:,\s*{_LITERAL}\s*)*)?)\)\s*")
 _LITERALS = re.compile(_LITERAL)
 # Words that are not names to jinja2's parser.
-_RESERVED = frozenset(
-    ["true", "false", "none", "True", "False", "None", "not", "and", "or", "if", "else", "in", "is"]
-)
+_RESERVED = frozenset(["true", "false", "none", "True", "False", "None", "not", "and", "or", "if", "else", "in", "is"])
 
 
 @lru_cache(maxsize=1 << 14)

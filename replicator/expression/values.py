@@ -44,9 +44,7 @@ def text_of(value: Any) -> str:
     if value is OMIT:
         raise Failure("`omit` is not text: it drops a key only where it is the whole value")
     what = "a map" if isinstance(value, dict) else "a list"
-    raise Failure(
-        f"{what} in the middle of text", "the filters `join` and `to_json` make text of it", "R0408"
-    )
+    raise Failure(f"{what} in the middle of text", "the filters `join` and `to_json` make text of it", "R0408")
 
 
 def kind_of(value: Any) -> Kind:

@@ -88,9 +88,7 @@ def _metadata(root: MappingNode) -> Metadata:
 def _params(node: Node | None, found: list[Diagnostic]) -> dict[str, Param]:
     params = {}
     for name, schema in _entries(node):
-        param, problems = read_parameter(
-            name, cast(MappingNode, schema), cast(MappingNode, node).key_place(name)
-        )
+        param, problems = read_parameter(name, cast(MappingNode, schema), cast(MappingNode, node).key_place(name))
         found += problems
         params[name] = param
     return params
@@ -146,9 +144,7 @@ def _unit_port(name: str, ports: MappingNode, node: Node) -> UnitPort:
     fields = cast(MappingNode, node)
     container = cast(Scalar, fields.items["containerPort"])
     service = cast(Scalar, fields.items.get("servicePort", container))
-    return UnitPort(
-        name, container, service, fields.data.get("protocol", "TCP"), fields.get("appProtocol"), place
-    )
+    return UnitPort(name, container, service, fields.data.get("protocol", "TCP"), fields.get("appProtocol"), place)
 
 
 def _island_set(root: MappingNode) -> IslandSet:
@@ -209,11 +205,7 @@ def _route(node: MappingNode) -> Route:
         timeout=_scalar(node.get("timeout")),
         retries=_map(node.get("retries")),
         node=node,
-        place=node.items["name"].place
-        if "name" in node.items
-        else node.key_place(first)
-        if first
-        else node.place,
+        place=node.items["name"].place if "name" in node.items else node.key_place(first) if first else node.place,
     )
 
 

@@ -45,9 +45,7 @@ def _misfit(name: str, default: Node, data: dict[str, Any]) -> Diagnostic:
     from replicator.parser.slips import explain_value
 
     path, message = (explain_value(default.data, data) or [("", "it does not fit")])[0]
-    return Diagnostic(
-        "R0504", f"the default of `{name}{path}` does not fit its schema: {message}", default.place
-    )
+    return Diagnostic("R0504", f"the default of `{name}{path}` does not fit its schema: {message}", default.place)
 
 
 def _judge(node: Mapping) -> Iterator[Diagnostic]:
@@ -55,9 +53,7 @@ def _judge(node: Mapping) -> Iterator[Diagnostic]:
     of_type = node.data.get("type")
     if of_type not in _BELONGS:
         where = node.items.get("type", node)
-        yield Diagnostic(
-            "R0309", "a parameter's schema needs a type", where.place, hint="types: " + " ".join(_BELONGS)
-        )
+        yield Diagnostic("R0309", "a parameter's schema needs a type", where.place, hint="types: " + " ".join(_BELONGS))
         return
     known = _COMMON | _BELONGS[of_type]
     for keyword in node.items:
@@ -115,9 +111,7 @@ def _is_delimited(body: Any) -> bool:
     if len(items) == 1:
         return str(items[0][0]) in (*_SETS, "ANY", "NOT_LITERAL")
     ends = ((items[0], items[1:]), (items[-1], items[:-1]))
-    return any(
-        str(end[0]) in _SETS and _characters([end]).isdisjoint(_characters(rest)) for end, rest in ends
-    )
+    return any(str(end[0]) in _SETS and _characters([end]).isdisjoint(_characters(rest)) for end, rest in ends)
 
 
 _SETS = ("LITERAL", "IN")

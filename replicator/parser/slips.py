@@ -84,9 +84,7 @@ def _explain(document: Document) -> list[Diagnostic]:
     validator = _validator(schema.KINDS[document.kind])
     found: list[Diagnostic] = []
     seen: set[tuple[str | int, ...]] = set()
-    for error in sorted(
-        validator.iter_errors(document.root.data), key=lambda e: [str(p) for p in e.absolute_path]
-    ):
+    for error in sorted(validator.iter_errors(document.root.data), key=lambda e: [str(p) for p in e.absolute_path]):
         path = tuple(error.absolute_path)
         if any(path[:length] in seen for length in range(len(path))):
             continue  # the parent is wrong already
@@ -121,12 +119,7 @@ def _words(error: ValidationError, root: Mapping, path: Sequence[str | int]) -> 
         where, at = place, shown
         if code == "R0203" and isinstance(node, Mapping):
             where, at = node.key_place(key), f"{shown}.{key}"
-        if (
-            code == "R0204"
-            and len(path) == 3
-            and path[:2] == ("spec", "params")
-            and error.validator == "type"
-        ):
+        if code == "R0204" and len(path) == 3 and path[:2] == ("spec", "params") and error.validator == "type":
             yield _value_for_schema(error.instance, str(path[2]), place, shown)
             continue
         yield Diagnostic(code, message, where, at, hint)

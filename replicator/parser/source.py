@@ -43,9 +43,7 @@ MAX_DOCUMENTS = 10_000
 _MAX_FINDINGS = 100  # of one file; a file with more is not a file of the DSL
 
 # c-printable of YAML 1.2 without the line breaks that only YAML 1.1 knows (U+0085, U+2028, U+2029).
-_UNFIT = re.compile(
-    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-)
+_UNFIT = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 class _Mark(Protocol):
@@ -314,9 +312,7 @@ class _Reader:
             start = error.context_mark
             place = Place(self.file, start.line + 1, start.column + 1, start.line + 1, start.column + 2)
             related = (Related(error.context, place),)
-        self.say(
-            "R0101", message, Place(self.file, line + 1, column + 1, line + 1, column + 2), hint, *related
-        )
+        self.say("R0101", message, Place(self.file, line + 1, column + 1, line + 1, column + 2), hint, *related)
 
     def scalar(self, event: Any) -> Scalar:
         text = event.value
@@ -428,9 +424,7 @@ class _Reader:
 
     def key(self, frame: _Frame, node: Node) -> None:
         if not isinstance(node, Scalar):
-            frame.key = Scalar(
-                "", node.start, node.end, f"?{len(frame.items)}", '"'
-            )  # reported when it began
+            frame.key = Scalar("", node.start, node.end, f"?{len(frame.items)}", '"')  # reported when it began
             return
         text = node.text
         if not node.style and (text == "" or text == "<<"):

@@ -1,0 +1,18 @@
+"""The entry point: `python -m replicator` and the command `replicator`."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+
+def run() -> None:
+    """Run the command line and exit with its code."""
+    gc.disable()  # a build makes trees, not cycles, and ends soon
+    from replicator.cli import main
+
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

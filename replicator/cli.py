@@ -1,0 +1,213 @@
+"""The command line: options to a build, its text to standard output, all else to standard error."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from replicator import __version__
+from replicator.diagnostics import Diagnostic, Place, has_errors, tidy
+from replicator.expander import MAX_ISLANDS, Setting
+from replicator.parser.source import Mapping, decode_text, load
+from replicator.pipeline import PARTS, Built, Options, Source, build
+from replicator.report import as_json, as_text
+from replicator.write import to_descriptor
+
+FINE, FINDINGS, USAGE, BUG = 0, 1, 2, 3
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_SETTING = re.compile(r"([^./=]+)(?:/([^.=]+))?\.([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+
+
+class _Stop(Exception):
+    """The command ends here with this exit code; what is to be said has been said."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code: 0 fine, 1 findings, 2 usage or I/O, 3 a bug of ours."""
+    try:
+        code = cli.main(args=arguments, prog_name="replicator", standalone_mode=False)
+        return code if isinstance(code, int) else FINE
+    except _Stop as stop:
+        return stop.code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
+        return USAGE
+    except OSError as error:
+        click.echo(f"error[R0803]: the output cannot be written: {error.strerror or error}", err=True)
+        return USAGE
+    except Exception as error:
+        if "--debug" in (arguments if arguments is not None else sys.argv):
+            raise
+        click.echo(
+            f"internal error: {type(error).__name__}: {error}\n"
+            "This is a bug of replicator. Please report it with the input; --debug prints where it happened.",
+            err=True,
+        )
+        return BUG
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", message="replicator %(version)s")
+@click.option("--debug", is_flag=True, help="Print a traceback where the compiler itself fails.")
+def cli(debug: bool) -> None:
+    """Compile islands and routes to Kubernetes manifests, offline."""
+
+
+def _inputs(command: Command) -> Command:
+    """The arguments and options of every command that reads the DSL."""
+    for decorate in reversed(
+        (
+            click.argument("inputs", metavar="[FILE|DIR|-]...", nargs=-1, type=click.Path(path_type=str)),
+            click.option(
+                "--set", "settings", metavar="SET[/KEY].PARAM=V", multiple=True,
+                help="A parameter's value, read by its type; it wins over the file's. Repeatable.",
+            ),
+            click.option(
+                "--params", "params_files", metavar="FILE", multiple=True, type=click.Path(path_type=str),
+                help="A YAML file of values: SET or SET/KEY or ROUTING to a map of parameters. Repeatable.",
+            ),
+            click.option(
+                "--max-islands", default=MAX_ISLANDS, show_default=True, type=click.IntRange(min=1), metavar="N",
+                help="How many islands a build may have.",
+            ),
+        )
+    ):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
+@cli.command("build")
+@_inputs
+@click.option("--island", "islands", metavar="GLOB", multiple=True, help="Only these islands (SET/KEY). Repeatable.")
+@click.option("--only", type=click.Choice(PARTS), default=None, help="Only a part of the output.")
+def build_command(
+    inputs: tuple[str, ...],
+    settings: tuple[str, ...],
+    params_files: tuple[str, ...],
+    max_islands: int,
+    islands: tuple[str, ...],
+    only: str | None,
+) -> int:
+    """Compile to manifests on standard output.
+
+    FILE is a file of the DSL, DIR a directory of them (*.yaml, *.yml), - standard input. On any error nothing is
+    written.
+    """
+    built = _build(inputs, settings, params_files, max_islands, islands, only or "")
+    _report(built)
+    if has_errors(built.diagnostics):
+        return FINDINGS
+    to_descriptor(built.texts(), sys.stdout.fileno())
+    return FINE
+
+
+@cli.command("validate")
+@_inputs
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How findings are written.")
+def validate_command(
+    inputs: tuple[str, ...], settings: tuple[str, ...], params_files: tuple[str, ...], max_islands: int, form: str
+) -> int:
+    """Say all that is wrong with the input; write no manifests."""
+    built = _build(inputs, settings, params_files, max_islands, (), "")
+    if form == "json":
+        click.echo(as_json(built.diagnostics), nl=False)
+    else:
+        _report(built)
+    return FINDINGS if has_errors(built.diagnostics) else FINE
+
+
+def _build(
+    inputs: Sequence[str],
+    settings: Sequence[str],
+    params_files: Sequence[str],
+    max_islands: int,
+    islands: Sequence[str],
+    only: str,
+) -> Built:
+    given = [setting for file in params_files for setting in _params_file(file)]
+    given += [_setting(text) for text in settings]
+    options = Options(tuple(given), tuple(islands), only, max_islands)
+    return build(_sources(inputs), options)
+
+
+def _report(built: Built) -> None:
+    if built.diagnostics:
+        colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        click.echo(as_text(built.diagnostics, built.sources, colour), nl=False, err=True, color=colour)
+
+
+def _sources(inputs: Sequence[str]) -> list[Source]:
+    """The inputs' bytes. A directory stands for its YAML files in order of their names."""
+    if not inputs:
+        raise click.UsageError("nothing to compile: name a FILE, a DIR, or - for standard input")
+    sources: dict[str, Source] = {}
+    for name in inputs:
+        if name == "-":
+            sources[name] = Source("<stdin>", sys.stdin.buffer.read())
+            continue
+        path = Path(name)
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        if path.is_dir():
+            files = [file for file in files if file.suffix in (".yaml", ".yml")]
+            if not files:
+                raise click.UsageError(f"{name}: no *.yaml or *.yml in this directory")
+        for file in files:
+            sources.setdefault(os.path.realpath(file), Source(file.as_posix(), _read(file)))
+    return list(sources.values())
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        click.echo(f"error[R0801]: {file.as_posix()}: {error.strerror or error}", err=True)
+        raise _Stop(USAGE) from None
+
+
+def _setting(text: str) -> Setting:
+    match = _SETTING.fullmatch(text)
+    if match is None:
+        raise click.UsageError(f"--set {text}: SET.PARAM=VALUE or SET/KEY.PARAM=VALUE")
+    target, key, param, value = match.groups()
+    return Setting(target, key or "", param, value, Place(f"--set {text}", 1, 1, 1, 2), True)
+
+
+def _params_file(name: str) -> list[Setting]:
+    """The settings of a file: `cart: {version: "2.1"}`, `cart/eu: {…}`, `shop: {domain: …}`."""
+    text, found = decode_text(name, _read(Path(name)))
+    documents, problems = load(name, text) if not found else ([], [])
+    found = [*found, *problems]
+    settings = []
+    for document in documents:
+        for target, node in document.root.items.items():
+            if not isinstance(node, Mapping):
+                hint = 'a file of values looks like: cart: {version: "2.1"}'
+                place = document.root.key_place(target)
+                found.append(Diagnostic("R0204", f"`{target}` is no map of parameters", place, hint=hint))
+                continue
+            owner, _, key = target.partition("/")
+            for param, value in node.items.items():
+                settings.append(Setting(owner, key, param, value.data, value.place, False))
+    if has_errors(found):
+        click.echo(as_text(tidy(found), {name: text}), nl=False, err=True)
+        raise _Stop(FINDINGS)
+    return settings

@@ -1,0 +1,237 @@
+"""What an emitter sees of a Type in a Set: texts with holes for its scalars, and the names of its objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from replicator.diagnostics import Diagnostic
+from replicator.expander import SetPlan
+from replicator.expression.template import Call, Expr, Path, Template, parse
+from replicator.expression.values import OMIT, STRUCTURAL, Failure, Kind, text_of
+from replicator.model import IslandType, Unit
+from replicator.parser.source import Mapping as MappingNode
+from replicator.parser.source import Node, Scalar, Sequence
+from replicator.scope import Scope, island_attributes, let_kinds
+from replicator.sources import Atom, Computed, assemble, reads
+from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, text, tree
+
+ISLAND_NAME = Hole("name", Atom(("island", "name")))
+ISLAND_KEY = Hole("label", Atom(("island", "key")))
+
+# `island` in the environment, arguments and command of `form: pods`: the variable that holds it, and the pod's field
+# that the variable is read from (the downward API; the label is set since Kubernetes 1.28).
+DOWNWARD = {
+    "key": ("REPLICATOR_ISLAND_KEY", "metadata.labels['apps.kubernetes.io/pod-index']"),
+    "ordinal": ("REPLICATOR_ISLAND_KEY", "metadata.labels['apps.kubernetes.io/pod-index']"),
+    "name": ("REPLICATOR_ISLAND_NAME", "metadata.name"),
+}
+
+
+class Context:
+    """A Type as it is bound in one Set, for one shape.
+
+    `structure` holds the values of the expressions that decide structure. What cannot be bound is collected in
+    `found`; the result is then not to be used.
+    """
+
+    def __init__(self, plan: SetPlan, structure: Mapping[str, Any]) -> None:
+        self.plan = plan
+        self.type: IslandType = plan.type
+        self.structure = structure
+        self.found: list[Diagnostic] = []
+        attributes = island_attributes(plan.namespace, plan.model.replicas is not None)
+        self.scope = Scope(self.type.params, attributes, let_kinds(self.type, attributes), self.type)
+        self.downward: set[str] | None = None
+        """In `form: pods`, where the downward API can carry `island`: which of its attributes are asked for."""
+
+    @property
+    def pods(self) -> bool:
+        return self.plan.model.form == "pods"
+
+    # Names
+
+    def object_name(self, local: str) -> Text:
+        """The full name of an object of the island, given its name within it."""
+        if self.pods:
+            return text(self.plan.name, f"-{local}")
+        return text(ISLAND_NAME, f"-{local}")
+
+    def service_name(self, unit: str) -> Text:
+        """The full name of a unit's Service."""
+        return text(ISLAND_NAME) if self.pods else self.object_name(unit)
+
+    def host(self, unit: str) -> Text:
+        """What other units of the island call a unit by."""
+        return ("localhost",) if self.pods else self.service_name(unit)
+
+    def port(self, unit: Unit, port: str) -> Text:
+        """The number at which other units of the island reach a port, as text."""
+        declared = unit.ports[port]
+        return self.text(declared.container if self.pods else declared.service)
+
+    def call(self, call: Call) -> Text:
+        """The text that a call of one of the language's functions stands for."""
+        first, *rest = call.arguments
+        if call.function == "name":
+            return self.object_name(first)
+        if call.function == "host":
+            return self.host(first)
+        number = self.port(self.type.units[first], rest[0])
+        return number if call.function == "port" else text(self.host(first), ":", number)
+
+    # Scalars
+
+    def text(self, scalar: Scalar) -> Text:
+        """A scalar as text: integers and booleans by their text."""
+        if "{{" not in scalar.text:
+            return (scalar.text,) if scalar.text else ()
+        parts: list[str | Hole | Text] = []
+        for part in parse(scalar.text).parts:
+            if isinstance(part, Expr) and part.text in self.structure:
+                parts.append(self._known_text(part, scalar))
+                continue
+            bound = part if isinstance(part, str) else self._bind(part, scalar)
+            if isinstance(bound, Hole) and bound.kind in STRUCTURAL:
+                if bound.kind != "any":
+                    what = "a map" if bound.kind == "map" else "a list"
+                    hint = "the filters `join` and `to_json` make text of it"
+                    self.found.append(Diagnostic("R0408", f"{what} in the middle of text", scalar.place, hint=hint))
+                bound = Hole("text", bound.source)
+            parts.append(bound)
+        return text(*parts)
+
+    def _known_text(self, expression: Expr, scalar: Scalar) -> str:
+        """The text of an expression that decides structure: its value is known for the shape."""
+        try:
+            return text_of(self.structure[expression.text])
+        except Failure as failure:
+            self.found.append(Diagnostic(failure.code, str(failure), scalar.place, hint=failure.hint))
+            return ""
+
+    def value(self, node: Node) -> Tree | None:
+        """A node as a tree; scalars that are one expression keep the type of its value. None: the key is dropped."""
+        origin = Origin(node.place, "type")
+        if isinstance(node, MappingNode):
+            pairs = ((key, self.value(child)) for key, child in node.items.items())
+            return Map(tuple((key, child) for key, child in pairs if child is not None), origin)
+        if isinstance(node, Sequence):
+            children = (self.value(child) for child in node.items)
+            return List(tuple(child for child in children if child is not None), origin)
+        assert isinstance(node, Scalar)
+        return self.scalar(node, origin)
+
+    def scalar(self, scalar: Scalar, origin: Origin | None = None) -> Tree | None:
+        """A scalar as a tree: a leaf, or the map or list that its one expression gives."""
+        origin = origin or Origin(scalar.place, "type")
+        if "{{" not in scalar.text:
+            return Leaf(scalar.data, origin)
+        whole = parse(scalar.text).whole
+        if whole is None:
+            return _leaf(self.text(scalar), origin)
+        if whole.text in self.structure:
+            known = self.structure[whole.text]
+            return None if known is OMIT else tree(known, origin)
+        if whole.path[:1] == ("let",) and "{{" not in self.type.let[whole.path[1]].text:
+            return Leaf(self.type.let[whole.path[1]].data, origin)
+        bound = self._bind(whole, scalar)
+        if isinstance(bound, Hole):
+            return _leaf((bound,), origin) if bound.kind in ("text", "label", "name") else Leaf(bound, origin)
+        made = _leaf(bound, origin)
+        if self._kind(whole) == "int":  # a port's number
+            return Leaf(int(made.value), origin) if isinstance(made.value, str) else Leaf(bound[0], origin)  # type: ignore[arg-type]
+        return made
+
+    def _kind(self, expression: Expr) -> Kind:
+        return self.scope.kind_of_expression(expression)
+
+    def _bind(self, expression: Expr, scalar: Scalar) -> Text | Hole:
+        """What an expression stands for: a text that is known but for holes, or one hole that keeps its type."""
+        if expression.path:
+            return self._name(expression.path, scalar)
+        if expression.call:
+            return self.call(expression.call)
+        depends = self.reads(expression)
+        if self.pods and any(path[0] == "island" for path in depends):
+            self.found.append(self._undelivered(scalar, "an expression over `island`"))
+        return Hole(self._kind(expression), Computed(expression.text, depends, expression, self))
+
+    def _name(self, path: Path, scalar: Scalar) -> Text | Hole:
+        if path[0] == "let":
+            derived = self.type.let[path[1]]
+            whole = parse(derived.text).whole
+            if whole is not None:
+                return self._bind(whole, scalar)
+            return self.text(derived)
+        if path[0] == "island":
+            if path[1] == "set":
+                return (self.plan.name,)
+            if path[1] == "namespace":
+                return (self.plan.namespace,)
+            if self.pods and self.downward is not None:
+                self.downward.add(path[1])
+                return (f"$({DOWNWARD[path[1]][0]})",)
+            if self.pods:
+                self.found.append(self._undelivered(scalar, f"`{'.'.join(path)}`"))
+        return Hole(self.scope.kind_of(path), Atom(path))
+
+    def _undelivered(self, scalar: Scalar, what: str) -> Diagnostic:
+        message = f"{what} differs between pods of one StatefulSet, whose template is the same for all"
+        hint = "use it by itself in env, args or command, where the downward API carries it; or form: copies"
+        return Diagnostic("R0602", message, scalar.place, hint=hint)
+
+    # Values
+
+    def reads(self, expression: Expr) -> frozenset[Path]:
+        """The atoms that an expression depends on, through derived values and calls."""
+        found: set[Path] = set()
+        for path in expression.reads:
+            if path[0] == "let":
+                for inner in parse(self.type.let[path[1]].text).expressions:
+                    found |= self.reads(inner)
+            elif path != ("omit",):
+                found.add(path[:2])
+        for call in expression.calls:
+            found |= reads(self.call(call))
+        return frozenset(found)
+
+    def evaluate(self, expression: Expr, scope: Any) -> Any:
+        """An expression's value for one island. Raises `Failure`."""
+        if expression.path:
+            try:
+                return self._value_of(scope)(expression.path)
+            except KeyError:
+                if expression.path == ("omit",):
+                    return OMIT
+                raise Failure(f"`{expression.text}` has no value", "use the filter `default('…')`") from None
+        if expression.call:
+            return self._result(expression.call, scope)
+        assert expression.program is not None
+        return expression.program.run(self._value_of(scope), lambda call: self._result(call, scope))
+
+    def _result(self, call: Call, scope: Any) -> Any:
+        result = assemble(self.call(call), scope)
+        return int(result) if call.function == "port" else result
+
+    def _value_of(self, scope: Any) -> Callable[[Path], Any]:
+        def value_of(path: Path) -> Any:
+            if path == ("omit",):
+                raise KeyError(path)
+            if path[0] != "let":
+                return scope.value(path)
+            scalar = self.type.let[path[1]]
+            template: Template = parse(scalar.text)
+            if "{{" not in scalar.text:
+                return scalar.data
+            if template.whole:
+                return self.evaluate(template.whole, scope)
+            parts = template.parts
+            return "".join(part if isinstance(part, str) else text_of(self.evaluate(part, scope)) for part in parts)
+
+        return value_of
+
+
+def _leaf(bound: Text, origin: Origin) -> Leaf:
+    if all(isinstance(part, str) for part in bound):
+        return Leaf("".join(part for part in bound if isinstance(part, str)), origin)
+    return Leaf(bound, origin)

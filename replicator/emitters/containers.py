@@ -1,0 +1,214 @@
+"""A unit to its container, and to the volumes, files and claims that the container mounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replicator import names
+from replicator.context import DOWNWARD, Context
+from replicator.kinds import CONTAINER_ORDER
+from replicator.model import Unit
+from replicator.parser.source import Mapping as MappingNode
+from replicator.parser.source import Scalar, Sequence
+from replicator.patch import merge, ordered
+from replicator.sources import Digest, assemble, reads
+from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, leaf, mapping, tree
+
+FILES_ANNOTATION = "replicator.dev/files"
+
+
+def container(context: Context, unit: Unit) -> Map:
+    """The unit's container."""
+    downward: set[str] = set()
+    fields: dict[str, Any] = {"name": unit.name, "image": context.scalar(unit.image)}
+    if context.pods:
+        context.downward = downward
+    for field in ("command", "args"):
+        node = unit.fields.get(field)
+        if isinstance(node, Sequence):
+            fields[field] = [_text_leaf(context, item) for item in node.items if isinstance(item, Scalar)]
+    environment = _environment(context, unit)
+    context.downward = None
+    carried = {DOWNWARD[attribute] for attribute in downward}
+    sources = [
+        {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
+        for name, path in sorted(carried)
+    ]
+    if environment or sources:  # a variable may refer to those before it
+        fields["env"] = [*sources, *environment]
+    if unit.ports:
+        fields["ports"] = [
+            {"name": port.name, "containerPort": context.scalar(port.container), "protocol": port.protocol}
+            for port in unit.ports.values()
+        ]
+    mounts = [_mount(unit, path) for path in (unit.files.items if unit.files else ())]
+    mounts += [
+        {"name": _claim_name(path, claim), "mountPath": path}
+        for path, claim in (unit.storage.items if unit.storage else {}).items()
+    ]
+    if mounts:
+        fields["volumeMounts"] = mounts
+    passed = {
+        field: context.value(node) or ... for field, node in unit.fields.items() if field not in ("command", "args")
+    }
+    merged = merge(tree(fields, Origin(unit.place, "type")), tree(passed))
+    assert isinstance(merged, Map)
+    return ordered(merged, CONTAINER_ORDER)
+
+
+def _text_leaf(context: Context, scalar: Scalar) -> Leaf:
+    return leaf(context.text(scalar), Origin(scalar.place, "type"))
+
+
+def _environment(context: Context, unit: Unit) -> list[Tree]:
+    variables: list[Tree] = []
+    for name, node in (unit.env.items if unit.env else {}).items():
+        assert unit.env
+        origin = Origin(unit.env.key_place(name), "type")
+        value: dict[str, Any]
+        if isinstance(node, Scalar):
+            made = context.scalar(node)
+            if made is None:  # `omit`
+                continue
+            value = {"value": _text_leaf(context, node)}
+        else:
+            assert isinstance(node, MappingNode)
+            value = {"valueFrom": _value_from(context, node)}
+        variables.append(tree({"name": name, **value}, origin))
+    return variables
+
+
+def _value_from(context: Context, node: MappingNode) -> dict[str, Any]:
+    data = node.data
+    if "field" in data:
+        return {"fieldRef": {"apiVersion": "v1", "fieldPath": data["field"]}}
+    word, reference = ("secret", "secretKeyRef") if "secret" in data else ("configMap", "configMapKeyRef")
+    optional = {"optional": True} if data.get("optional") else {}
+    name = Leaf(data[word], Origin(node.items[word].place, "type"))
+    return {reference: {"name": name, "key": data["key"], **optional}}
+
+
+# Files
+
+
+def files_name(unit: Unit) -> str:
+    """The name, within the island, of the ConfigMap that holds a unit's files."""
+    return f"{unit.name}-files"
+
+
+def _mount(unit: Unit, path: str) -> dict[str, Any]:
+    return {"name": files_name(unit), "mountPath": path, "subPath": names.config_key(path), "readOnly": True}
+
+
+def file_texts(context: Context, unit: Unit) -> dict[str, Text]:
+    """The unit's files: a ConfigMap's key to the text."""
+    return {
+        names.config_key(path): context.text(node)
+        for path, node in (unit.files.items if unit.files else {}).items()
+        if isinstance(node, Scalar)
+    }
+
+
+def files_data(context: Context, unit: Unit) -> Map:
+    """The `data` of the unit's ConfigMap."""
+    items = []
+    for path, node in (unit.files.items if unit.files else {}).items():
+        assert isinstance(node, Scalar)
+        items.append((names.config_key(path), leaf(context.text(node), Origin(node.place, "type"))))
+    return Map(tuple(items))
+
+
+def files_digest(context: Context, units: list[Unit]) -> Leaf:
+    """A digest of the files of the pod's units: it changes when they do, and so rolls these pods and no others."""
+    texts = [(f"{unit.name}/{key}", content) for unit in units for key, content in file_texts(context, unit).items()]
+    digest = Digest(tuple(texts))
+    if any(reads(content) for _, content in texts):
+        return Leaf((Hole("label", digest),))
+    return Leaf(assemble((Hole("label", digest),), None))
+
+
+# Claims
+
+
+def _claim_name(path: str, claim: Any) -> str:
+    return str(claim.data.get("name") or names.claim_name(path))
+
+
+def claims(context: Context, unit: Unit) -> list[Tree]:
+    """The unit's storage as claim templates of a StatefulSet."""
+    made: list[Tree] = []
+    for path, claim in (unit.storage.items if unit.storage else {}).items():
+        assert isinstance(claim, MappingNode)
+        storage_class = claim.items.get("storageClassName")
+        size = claim.items["size"]
+        spec = {
+            "accessModes": claim.data.get("accessModes", ["ReadWriteOnce"]),
+            "storageClassName": ... if storage_class is None else context.value(storage_class),
+            "resources": {"requests": {"storage": context.value(size)}},
+        }
+        made.append(tree({"metadata": {"name": _claim_name(path, claim)}, "spec": spec}, Origin(claim.place, "type")))
+    return made
+
+
+RETENTION = {"whenDeleted": "Retain", "whenScaled": "Retain"}
+
+
+# Pods
+
+
+def pod_spec(context: Context, units: list[Unit], merged: list[Unit]) -> Map:
+    """The PodSpec of some units; `merged` are those whose `pod` is merged into it."""
+    spec: dict[str, Any] = {}
+    if initial := [unit for unit in units if unit.init]:
+        spec["initContainers"] = [container(context, unit) for unit in initial]
+    spec["containers"] = [container(context, unit) for unit in units if not unit.init]
+    volumes = [
+        {"name": files_name(unit), "configMap": {"name": leaf(context.object_name(files_name(unit)))}}
+        for unit in units
+        if unit.files
+    ]
+    if volumes:
+        spec["volumes"] = volumes
+    made: Tree = mapping(spec)
+    for unit in merged:
+        if unit.pod:
+            made = merge(made, context.value(unit.pod) or mapping({}))
+    assert isinstance(made, Map)
+    return made
+
+
+def pod_template(context: Context, labels: dict[str, Any], units: list[Unit]) -> Map:
+    """The pod template of some units, whose `podMetadata` is put on the pods."""
+    annotations: dict[str, Any] = {}
+    for unit in units:
+        labels = {**labels, **_texts(context, unit.pod_labels)}
+        annotations |= _texts(context, unit.pod_annotations)
+    if any(unit.files for unit in units):
+        annotations[FILES_ANNOTATION] = files_digest(context, [unit for unit in units if unit.files])
+    metadata = {"labels": labels, "annotations": annotations or ...}
+    return mapping({"metadata": metadata, "spec": pod_spec(context, units, units)})
+
+
+def _texts(context: Context, node: MappingNode | None) -> dict[str, Any]:
+    """Labels or annotations: every value is text."""
+    texts: dict[str, Any] = {}
+    for key, value in (node.items if node else {}).items():
+        if isinstance(value, Scalar) and context.scalar(value) is not None:
+            texts[key] = _text_leaf(context, value)
+    return texts
+
+
+def service_ports(context: Context, units: list[Unit]) -> List:
+    """The ports of a Service that offers all ports of some units."""
+    ports = []
+    for unit in units:
+        for port in unit.ports.values():
+            fields = {
+                "name": port.name,
+                "port": context.scalar(port.container if context.pods else port.service),
+                "targetPort": port.name,
+                "protocol": port.protocol,
+                "appProtocol": ... if port.app_protocol is None else context.value(port.app_protocol),
+            }
+            ports.append(mapping(fields, Origin(port.place, "type")))
+    return List(tuple(ports))

@@ -1,0 +1,193 @@
+"""Neutral routes to Gloo's Edge API: VirtualService and Upstream.
+
+Field by field: https://docs.solo.io/gloo-edge/latest/reference/api/ (gateway.solo.io, gloo.solo.io). A prefix there
+is a plain string prefix, so a prefix of whole segments is two matchers; an empty value tests presence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from replicator.durations import seconds
+from replicator.kinds import routing_rank
+from replicator.routes import Backend, Condition, Forward, Redirect, Respond, Rule, Table, Test
+from replicator.tree import COMPILER, List, Manifest, Map, Origin, Repeat, Text, Tree, leaf, mapping, text, tree
+
+_REDIRECTS = {
+    301: "MOVED_PERMANENTLY",
+    302: "FOUND",
+    303: "SEE_OTHER",
+    307: "TEMPORARY_REDIRECT",
+    308: "PERMANENT_REDIRECT",
+}
+
+
+def emit(table: Table) -> Iterator[Manifest]:
+    """The objects of a Routing, in the order in which they are applied."""
+    made = [_virtual_service(table)]
+    if not _direct(table):
+        made += [_upstream(table, backend) for backend in table.backends()]
+    yield from sorted(made, key=lambda one: (routing_rank(one.kind), one.over or _fixed(one.name)))
+
+
+def _fixed(name: Text) -> str:
+    return "".join(part for part in name if isinstance(part, str))
+
+
+def _direct(table: Table) -> bool:
+    """Whether routes go straight to Services."""
+    return bool(table.settings.get("destinations") == "kube")
+
+
+def _namespace(table: Table) -> str:
+    """Where the Upstreams are."""
+    return str(table.settings.get("namespace", table.namespace))
+
+
+def _metadata(table: Table, name: Text, namespace: str) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/managed-by": "replicator", "replicator.dev/routing": table.name, **table.labels}
+    return {"name": name, "namespace": namespace, "labels": labels}
+
+
+def _upstream(table: Table, backend: Backend) -> Manifest:
+    body = {
+        "apiVersion": "gloo.solo.io/v1",
+        "kind": "Upstream",
+        "metadata": _metadata(table, backend.name, _namespace(table)),
+        "spec": {
+            "kube": {
+                "serviceName": backend.service,
+                "serviceNamespace": backend.namespace,
+                "servicePort": backend.port,
+            }
+        },
+    }
+    namespace = (_namespace(table),)
+    origin = Origin(table.place, "routing")
+    return Manifest("gloo.solo.io/v1", "Upstream", backend.name, namespace, mapping(body, origin), origin, backend.over)
+
+
+def _virtual_service(table: Table) -> Manifest:
+    routes: list[Tree] = []
+    for rule in table.rules:
+        for entry in _entries(table, rule):
+            routes.append(Repeat(entry, rule.over) if rule.over else entry)
+    body = {
+        "apiVersion": "gateway.solo.io/v1",
+        "kind": "VirtualService",
+        "metadata": _metadata(table, (table.name,), table.namespace),
+        "spec": {"virtualHost": {"domains": list(table.hosts), "routes": List(tuple(routes))}},
+    }
+    origin = Origin(table.place, "routing")
+    name, namespace = (table.name,), (table.namespace,)
+    return Manifest("gateway.solo.io/v1", "VirtualService", name, namespace, mapping(body, origin), origin)
+
+
+def _entries(table: Table, rule: Rule) -> Iterator[Map]:
+    """A rule as routes: more than one where its matchers need different rewrites."""
+    groups: list[tuple[Text | None, list[Map]]] = []
+    replacement = (rule.action.prefix,) if isinstance(rule.action, Redirect) and rule.action.prefix else rule.rewrite
+    for condition in rule.conditions:
+        for matcher, rewrite in _matchers(condition, replacement):
+            if groups and groups[-1][0] == rewrite:
+                groups[-1][1].append(matcher)
+            else:
+                groups.append((rewrite, [matcher]))
+    for rewrite, matchers in groups:
+        fields: dict[str, Any] = {"name": rule.name or ..., "matchers": matchers}
+        if isinstance(rule.action, Forward):
+            fields["routeAction"] = _route_action(table, rule.action)
+            fields["options"] = _options(rule.action, rewrite)
+        elif isinstance(rule.action, Redirect):
+            fields["redirectAction"] = _redirect(rule.action, rewrite)
+        else:
+            fields["directResponseAction"] = _response(rule.action)
+        yield mapping(fields, Origin(rule.place, "routing"))
+
+
+def _matchers(condition: Condition, replacement: Text | None) -> Iterator[tuple[Map, Text | None]]:
+    """The matchers of a condition, each with what takes the place of the path that it matched."""
+    rest: dict[str, Any] = {
+        "methods": list(condition.methods) or ...,
+        "headers": [_header(test) for test in condition.headers] or ...,
+        "queryParameters": [_query(test) for test in condition.query] or ...,
+    }
+    path, whole = condition.path, replacement
+    if condition.path_op != "prefix":
+        yield mapping({condition.path_op: path, **rest}), whole
+        return
+    slashed = text(replacement, "/") if replacement is not None and replacement != ("/",) else replacement
+    if path == ("/",):
+        yield mapping({"prefix": "/", **rest}), slashed
+        return
+    yield mapping({"exact": path, **rest}), whole
+    yield mapping({"prefix": text(path, "/"), **rest}), slashed
+
+
+def _header(test: Test) -> dict[str, Any]:
+    if test.op == "present":
+        return {"name": test.name}
+    if test.op == "absent":
+        return {"name": test.name, "invertMatch": True}
+    return _compared(test)
+
+
+def _query(test: Test) -> dict[str, Any]:
+    return {"name": test.name} if test.op == "present" else _compared(test)
+
+
+def _compared(test: Test) -> dict[str, Any]:
+    if test.op == "regex":
+        return {"name": test.name, "value": test.value, "regex": True}
+    if not test.value:  # an empty value would test presence
+        return {"name": test.name, "value": "^$", "regex": True}
+    return {"name": test.name, "value": test.value}
+
+
+def _route_action(table: Table, action: Forward) -> dict[str, Any]:
+    if len(action.targets) == 1 and not action.targets[0].over:
+        return {"single": _destination(table, action.targets[0].backend)}
+    destinations: list[Tree] = []
+    for target in action.targets:
+        entry = tree({"weight": target.weight, "destination": _destination(table, target.backend)}, COMPILER)
+        destinations.append(Repeat(entry, target.over) if target.over else entry)
+    return {"multi": {"destinations": List(tuple(destinations))}}
+
+
+def _destination(table: Table, backend: Backend) -> dict[str, Any]:
+    if _direct(table):
+        reference = {"name": backend.service, "namespace": backend.namespace}
+        return {"kube": {"ref": reference, "port": backend.port}}
+    return {"upstream": {"name": backend.name, "namespace": _namespace(table)}}
+
+
+def _options(action: Forward, rewrite: Text | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"timeout": seconds(action.timeout)}
+    if rewrite is not None:
+        options["prefixRewrite"] = rewrite
+    if action.host is not None:
+        options["hostRewrite"] = action.host
+    if action.retries is not None:
+        options["retries"] = {
+            "retryOn": ",".join(action.retries.get("retryOn", ["5xx"])),
+            "numRetries": action.retries["attempts"],
+            "perTryTimeout": seconds(action.retries["perTryTimeout"]) if "perTryTimeout" in action.retries else ...,
+        }
+    return options
+
+
+def _redirect(action: Redirect, rewrite: Text | None) -> dict[str, Any]:
+    return {
+        "hostRedirect": action.host or ...,
+        "pathRedirect": action.path or ...,
+        "prefixRewrite": leaf(rewrite) if rewrite else ...,
+        "portRedirect": action.port or ...,
+        "httpsRedirect": True if action.scheme == "https" else ...,
+        "responseCode": _REDIRECTS[action.status],
+        "stripQuery": True if action.strip_query else ...,
+    }
+
+
+def _response(action: Respond) -> dict[str, Any]:
+    return {"status": action.status, "body": action.body or ...}

@@ -1,0 +1,48 @@
+"""The labels of objects and pods, and the selectors made of those that are stable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replicator.context import ISLAND_NAME, Context
+from replicator.tree import Map, mapping, text
+
+NAME = "app.kubernetes.io/name"
+INSTANCE = "app.kubernetes.io/instance"
+COMPONENT = "app.kubernetes.io/component"
+PART_OF = "app.kubernetes.io/part-of"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+SET = "replicator.dev/set"
+ISLAND = "replicator.dev/island"
+POD_NAME = "statefulset.kubernetes.io/pod-name"  # set by the StatefulSet controller
+
+
+def of_pod(context: Context, component: str, of_island: bool = True) -> dict[str, Any]:
+    """Labels of an island's pods, or (not `of_island`) of the pods of a whole Set."""
+    plan = context.plan
+    labels: dict[str, Any] = {
+        NAME: context.type.name,
+        INSTANCE: text(ISLAND_NAME) if of_island else plan.name,
+        COMPONENT: component,
+        PART_OF: plan.name,
+        MANAGED_BY: "replicator",
+        SET: plan.name,
+    }
+    if of_island:
+        labels[ISLAND] = text(ISLAND_NAME)
+    return {key: value for key, value in labels.items() if value != ""}
+
+
+def of_object(context: Context, component: str, of_island: bool = True) -> Map:
+    """Labels of an object: a pod's, and the IslandSet's own."""
+    return mapping({**of_pod(context, component, of_island), **context.plan.model.metadata.labels})
+
+
+def selector(component: str) -> dict[str, Any]:
+    """What selects the pods of one unit of one island."""
+    return {ISLAND: text(ISLAND_NAME), COMPONENT: component}
+
+
+def metadata(name: object, namespace: str, labels: Map) -> dict[str, Any]:
+    """An object's metadata; without a namespace none is written."""
+    return {"name": name, "namespace": namespace or ..., "labels": labels}

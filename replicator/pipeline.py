@@ -1,0 +1,161 @@
+"""The stages in their order: sources to a build whose text can be written, or to the diagnostics that say why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import translate
+from re import compile as compile_regex
+from typing import NamedTuple
+
+from replicator import check, expander, routes, stamp
+from replicator.binder import BoundSet, bind
+from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
+from replicator.emitters import gloo
+from replicator.expander import Setting
+from replicator.parser import decode, slips, source
+from replicator.routes import Table
+from replicator.tree import Hole, Manifest
+from replicator.yaml_text import document
+
+EMITTERS: Mapping[str, Callable[[Table], Iterator[Manifest]]] = {"gloo": gloo.emit}
+PARTS = ("shared", "islands", "routing")
+
+
+class Source(NamedTuple):
+    """A text to compile, by the name that diagnostics call it."""
+
+    name: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for. `islands` are globs of paths; without `only` everything is written."""
+
+    settings: tuple[Setting, ...] = ()
+    islands: tuple[str, ...] = ()
+    only: str = ""
+    max_islands: int = expander.MAX_ISLANDS
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A build: what was found, and the text where nothing stops it. `texts` cannot fail."""
+
+    diagnostics: list[Diagnostic]
+    sources: dict[str, str] = field(default_factory=dict)
+    sets: Sequence[stamp.SetRows] = ()
+    routing: Sequence[stamp.RoutingObject] = ()
+    selected: Callable[[str], bool] | None = None
+    only: str = ""
+
+    def texts(self) -> Iterator[bytes]:
+        """The manifests in the order in which they are applied, document by document or in larger parts."""
+        if self.selected is None and self.only in ("", "shared"):
+            for rows in self.sets:
+                yield from rows.shared
+        if self.only in ("", "islands"):
+            for rows in self.sets:
+                yield from rows.texts(self.selected)
+        if self.selected is None and self.only in ("", "routing"):
+            by_name = {rows.plan.name: rows for rows in self.sets}
+            for one in self.routing:
+                yield from one.texts(by_name)
+
+
+def build(sources: Sequence[Source], options: Options = Options()) -> Built:
+    """Compile. Findings of a stage are collected; errors of one stop the next."""
+    texts: dict[str, str] = {}
+    found: list[Diagnostic] = []
+    documents = _read(sources, texts, found)
+    if not has_errors(found):
+        for one in documents:
+            found += slips.judge(one)
+    if not has_errors(found) and not documents:
+        found.append(Diagnostic("R0110", "there is no document in the input", _start(sources)))
+    if has_errors(found):
+        return Built(tidy(found), texts)
+    project, problems = decode.decode(documents)
+    found += problems
+    found += check.check(project)
+    if has_errors(found):
+        return Built(tidy(found), texts)
+    plan, problems = expander.expand(project, options.settings, options.max_islands)
+    found += problems
+    if has_errors(found):
+        return Built(tidy(found), texts)
+    bound: dict[str, BoundSet] = {}
+    for name, one_set in plan.sets.items():
+        bound[name], problems = bind(one_set)
+        found += problems
+    tables: list[Table] = []
+    for routing in sorted(project.routings, key=lambda one: expander.natural(one.name)):
+        table, problems = routes.compile_routing(routing, plan, bound)
+        found += problems
+        if table is not None:
+            tables.append(table)
+    found += routes.unique_hosts(tables)
+    if has_errors(found):
+        return Built(tidy(found), texts)
+    objects = [_object(table, manifest) for table in tables for manifest in EMITTERS[table.provider](table)]
+    rows = []
+    for name, one_bound in bound.items():
+        slots, origins = _routed(name, objects)
+        made, problems = stamp.evaluate(one_bound, slots, origins)
+        found += problems
+        rows.append(made)
+    selected, problems = _selection(plan, options.islands)
+    found += problems
+    return Built(tidy(found), texts, rows, objects, selected, options.only)
+
+
+def _start(sources: Sequence[Source]) -> Place | None:
+    return Place(sources[0].name, 1, 1, 1, 2) if sources else None
+
+
+def _read(sources: Sequence[Source], texts: dict[str, str], found: list[Diagnostic]) -> list[source.Document]:
+    documents: list[source.Document] = []
+    room = source.MAX_BYTES
+    for one in sources:
+        room -= len(one.raw)
+        if room < 0:
+            message = f"the input has more than {source.MAX_BYTES // 1_000_000} MB"
+            found.append(Diagnostic("R0109", message, Place(one.name, 1, 1, 1, 2)))
+            return documents
+        text, problems = source.decode_text(one.name, one.raw)
+        found += problems
+        if problems:
+            continue
+        texts[one.name] = text
+        read, problems = source.load(one.name, text)
+        found += problems
+        documents += read
+    return documents
+
+
+def _object(table: Table, manifest: Manifest) -> stamp.RoutingObject:
+    return stamp.RoutingObject(table.name, manifest, document(manifest.body))
+
+
+def _routed(name: str, objects: Sequence[stamp.RoutingObject]) -> tuple[list[stamp.Slot], dict[Hole, Place | None]]:
+    """The slots that routing objects fill from one Set, and the places of their holes."""
+    slots = [slot for one in objects for over, slot in one.slots() if over == name]
+    places = {hole: place for one in objects for hole, place in stamp.hole_places(one.manifest.body)} if slots else {}
+    return slots, places
+
+
+def _selection(plan: expander.Plan, globs: Sequence[str]) -> tuple[Callable[[str], bool] | None, list[Diagnostic]]:
+    """Whether an island's path is asked for. A glob matches within one segment of the path."""
+    if not globs:
+        return None, []
+    found = []
+    paths = [island.path for one in plan.sets.values() for island in one.islands]
+    chosen: set[str] = set()
+    for glob in globs:
+        pattern = compile_regex("/".join(translate(part).removesuffix(r"\Z") for part in glob.split("/")))
+        hits = [path for path in paths if pattern.fullmatch(path)]
+        if not hits:
+            found.append(Diagnostic("R0802", f"`{glob}` matches no island", None, hint=nearest(glob, paths[:1000])))
+        chosen.update(hits)
+    return chosen.__contains__, found

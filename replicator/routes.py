@@ -1,0 +1,493 @@
+"""Routings to neutral tables of rules: what a request must be like and where it goes, whatever the provider."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from replicator import names
+from replicator.binder import BoundSet
+from replicator.context import ISLAND_NAME, Context
+from replicator.diagnostics import Diagnostic, Place, Related, nearest
+from replicator.expander import Island, Plan, SetPlan
+from replicator.expression.template import Expr, Path, parse
+from replicator.expression.values import Failure, kind_of, text_of
+from replicator.model import Destination, Match, Route, Routing, ValueTest
+from replicator.parser.parameters import pattern_problem
+from replicator.parser.source import Mapping as MappingNode
+from replicator.parser.source import Scalar
+from replicator.scope import ISLAND
+from replicator.sources import Atom, Computed, Weight, assemble, reads
+from replicator.tree import Hole, Leaf, Text, text
+
+DEFAULT_TIMEOUT = "15s"
+_IDENTIFYING = frozenset([("island", "key"), ("island", "name"), ("island", "ordinal")])
+
+# RFC 3986 `pchar` and `/`; `%` must begin an escape.
+_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+_HOST = re.compile(rf"(?:\*|(?:\*\.)?{names.SUBDOMAIN.pattern})(?::[0-9]{{1,5}})?")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 `token`
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A header or query parameter to compare; header names are in lower case. `value` is empty unless exact or regex."""
+
+    name: str
+    op: Literal["exact", "regex", "present", "absent"]
+    value: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Conditions that must all hold. A path prefix is of whole segments and has no `/` at its end, but for `/` itself."""
+
+    path_op: Literal["exact", "prefix", "regex"]
+    path: Text
+    headers: tuple[Test, ...]
+    query: tuple[Test, ...]
+    methods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A port of a Kubernetes Service. `name` is unique in the Routing; with `over` it is one for each island of a Set."""
+
+    name: Text
+    service: Text
+    namespace: str
+    port: Leaf
+    over: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A backend and its share; with `over` one for each island of that Set."""
+
+    backend: Backend
+    weight: int | Hole
+    over: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Requests go to one of the targets, by weight."""
+
+    targets: tuple[Target, ...]
+    timeout: str
+    retries: Mapping[str, Any] | None
+    host: Text | None
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """The answer is a redirect."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    prefix: str
+    status: int
+    strip_query: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """The answer is fixed."""
+
+    status: int
+    body: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One route; with `over` one for each island of that Set. `rewrite` takes the place of the matched path prefix."""
+
+    name: Text
+    conditions: tuple[Condition, ...]
+    action: Forward | Redirect | Respond
+    rewrite: Text | None
+    over: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A virtual host: its hosts and its rules in order."""
+
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    provider: str
+    settings: Mapping[str, Any]
+    hosts: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    place: Place
+
+    def backends(self) -> Iterator[Backend]:
+        """Every backend once, those of whole Sets first; one island's is left out where its whole Set is there."""
+        found: dict[tuple[Text, str], Backend] = {}
+        for rule in self.rules:
+            for target in rule.action.targets if isinstance(rule.action, Forward) else ():
+                found.setdefault((target.backend.name, target.backend.over), target.backend)
+        whole = [backend for backend in found.values() if backend.over]
+        yield from whole
+        for backend in found.values():
+            if not backend.over and not any(_covers(other, backend) for other in whole):
+                yield backend
+
+
+def _covers(whole: Backend, one: Backend) -> bool:
+    """Whether a backend of one island is among those of its whole Set: their Services are named alike."""
+    if whole.namespace != one.namespace:
+        return False
+    pattern = "".join(
+        re.escape(part) if isinstance(part, str) else rf"{re.escape(whole.over)}-[a-z0-9-]+" for part in whole.name
+    )
+    return re.fullmatch(pattern, "".join(part for part in one.name if isinstance(part, str))) is not None
+
+
+def compile_routing(
+    routing: Routing, plan: Plan, bound: Mapping[str, BoundSet]
+) -> tuple[Table | None, list[Diagnostic]]:
+    """The table of a Routing; None where something in it is wrong."""
+    compiler = _Compiler(routing, plan, bound)
+    table = compiler.table()
+    return (table if not compiler.found else None), compiler.found
+
+
+def unique_hosts(tables: Iterable[Table]) -> Iterator[Diagnostic]:
+    """One Routing per host."""
+    first: dict[str, Table] = {}
+    for table in tables:
+        for host in table.hosts:
+            earlier = first.setdefault(host.lower(), table)
+            if earlier is not table:
+                related = (Related("it is there too", earlier.place),)
+                yield Diagnostic("R0707", f"the host `{host}` is in two Routings", table.place, related=related)
+
+
+class _Compiler:
+    def __init__(self, routing: Routing, plan: Plan, bound: Mapping[str, BoundSet]) -> None:
+        self.routing = routing
+        self.plan = plan
+        self.params = plan.routing_params[routing.name]
+        self.contexts = {name: Context(one.plan, {}) for name, one in bound.items()}
+        self.found: list[Diagnostic] = []
+
+    def say(self, code: str, message: str, place: Place, hint: str = "", *related: Related) -> None:
+        self.found.append(Diagnostic(code, message, place, hint=hint, related=related))
+
+    def table(self) -> Table:
+        routing = self.routing
+        metadata = routing.metadata
+        if not metadata.namespace:
+            hint = "metadata: {namespace: …}: routes name Services and hosts across namespaces"
+            self.say("R0704", "a Routing needs a namespace", metadata.name_node.place, hint)
+        rules = [rule for route in routing.routes if (rule := self.rule(route)) is not None]
+        return Table(
+            name=routing.name,
+            namespace=metadata.namespace,
+            labels=metadata.labels,
+            provider=routing.provider,
+            settings=routing.settings[routing.provider],
+            hosts=tuple(self.host(host) for host in routing.hosts),
+            rules=tuple(rules),
+            place=metadata.name_node.place,
+        )
+
+    def host(self, scalar: Scalar) -> str:
+        host = self.static(scalar)
+        if not _HOST.fullmatch(host) or len(host) > names.MAX_SUBDOMAIN:
+            self.say("R0706", f"`{host}` is no host", scalar.place, "shop.example.com, or *.example.com")
+        return host
+
+    # Texts
+
+    def static(self, scalar: Scalar) -> str:
+        """A text that does not depend on an island."""
+        bound = self.text(scalar)
+        return "".join(part for part in bound if isinstance(part, str))
+
+    def text(self, scalar: Scalar) -> Text:
+        """A text over `params`, whose values are known, and over `island`, which stays a hole."""
+        if "{{" not in scalar.text:
+            return text(scalar.text)
+        parts: list[str | Hole] = []
+        for part in parse(scalar.text).parts:
+            try:
+                parts.append(part if isinstance(part, str) else self.expression(part))
+            except Failure as failure:
+                self.say(failure.code, str(failure), scalar.place, failure.hint)
+        return text(*parts)
+
+    def expression(self, expression: Expr) -> str | Hole:
+        depends = frozenset(path[:2] for path in expression.reads if path[0] == "island")
+        if not depends:
+            return text_of(self.evaluate(expression, None))
+        if expression.path:
+            return Hole(ISLAND[expression.path[1]], Atom(expression.path))
+        return Hole("text", Computed(f"{self.routing.name}: {expression.text}", depends, expression, self))
+
+    def evaluate(self, expression: Expr, scope: Any) -> Any:
+        """An expression's value; `scope` is the island, or None where there is none. Raises `Failure`."""
+
+        def value_of(path: Path) -> Any:
+            if path[0] == "island":
+                return scope.value(path)
+            value: Any = self.params
+            for step in path[1:]:
+                if not isinstance(value, Mapping):
+                    raise KeyError(step)
+                value = value[step]
+            return value
+
+        if expression.path:
+            try:
+                return value_of(expression.path)
+            except KeyError:
+                raise Failure(f"`{expression.text}` has no value") from None
+        assert expression.program is not None
+        return expression.program.run(value_of, lambda call: None)
+
+    # Rules
+
+    def set_of(self, scalar: Scalar) -> SetPlan | None:
+        plan = self.plan.sets.get(scalar.text)
+        if plan is None:
+            hint = nearest(scalar.text, self.plan.sets)
+            self.say("R0701", f"there is no IslandSet `{scalar.text}`", scalar.place, hint)
+        return plan
+
+    def rule(self, route: Route) -> Rule | None:
+        each = self.set_of(route.each) if route.each else None
+        if route.each and each is None:
+            return None
+        conditions = tuple(self.condition(match) for match in route.matches)
+        if not conditions:
+            conditions = (Condition("prefix", ("/",), (), (), ()),)
+        if each is not None and len(each.islands) > 1 and not any(map(_tells_islands_apart, conditions)):
+            hint = "use {{ island.key }} in its match"
+            message = "the first island of this route hides all the others: its match is the same for all"
+            self.say("R0703", message, route.place, hint)
+        action = self.action(route, each)
+        if action is None or (each is not None and not each.islands):
+            return None
+        return Rule(
+            name=text(f"{route.name}-", ISLAND_NAME) if each and route.name else text(route.name),
+            conditions=conditions,
+            action=action,
+            rewrite=self.rewrite(route),
+            over=each.name if each else "",
+            place=route.place,
+        )
+
+    def rewrite(self, route: Route) -> Text | None:
+        prefix = route.rewrite.items.get("prefix") if route.rewrite else None
+        if not isinstance(prefix, Scalar):
+            return None
+        for match in route.matches:
+            if match.path is not None and match.path[0] == "regex":
+                message = "a regular expression has no prefix that could be rewritten"
+                self.say("R0708", message, prefix.place, "match a `prefix` or an `exact` path")
+        return self.path(prefix, "prefix")
+
+    def condition(self, match: Match) -> Condition:
+        op: Any = "prefix"
+        path: Text = ("/",)
+        if match.path is not None:
+            op, scalar = match.path
+            path = self.regex(scalar) if op == "regex" else self.path(scalar, op)
+        headers = tuple(self.test(test, "header") for test in match.headers)
+        query = tuple(self.test(test, "query parameter") for test in match.query)
+        return Condition(op, path, headers, query, match.methods)
+
+    def test(self, test: ValueTest, what: str) -> Test:
+        name = test.name.lower() if what == "header" else test.name
+        if what == "header" and not _HEADER.fullmatch(name):
+            self.say("R0706", f"`{test.name}` is no header's name", test.place)
+        if what != "header" and test.op == "absent":
+            self.say("R0708", "no proxy can match on a query parameter that is absent", test.place)
+        value: Text = ()
+        if test.value is not None:
+            value = self.regex(test.value) if test.op == "regex" else self.text(test.value)
+        return Test(name, test.op, value)
+
+    def regex(self, scalar: Scalar) -> Text:
+        value = self.text(scalar)
+        sample = "".join(part if isinstance(part, str) else "x" for part in value)
+        problem = pattern_problem(sample)
+        if problem and not problem.startswith("a pattern with"):  # RE2 does not backtrack
+            self.say("R0706", problem, scalar.place)
+        return value
+
+    def path(self, scalar: Scalar, op: str) -> Text:
+        """A path as proxies take it: Gloo refuses what is not normal, and other proxies normalise before they match."""
+        value = self.text(scalar)
+        sample = "".join(part if isinstance(part, str) else "0" for part in value)
+        steps = sample.split("/")
+        if not sample.startswith("/"):
+            self.say("R0706", f"the path `{sample}` does not begin with /", scalar.place)
+        elif not _PATH.fullmatch(sample) or re.search("%2f", sample, re.IGNORECASE):
+            hint = "escape other characters as %XX; %2F, ? and # cannot be matched"
+            self.say("R0706", f"`{sample}` is no path of a URL", scalar.place, hint)
+        elif "//" in sample or "." in steps or ".." in steps:
+            self.say("R0706", f"the path `{sample}` is not normal: it has //, /./ or /../", scalar.place)
+        last = value[-1] if value else ""
+        if op == "prefix" and isinstance(last, str) and last.endswith("/") and sample != "/":
+            return text(*value[:-1], last[:-1])
+        return value
+
+    # Actions
+
+    def action(self, route: Route, each: SetPlan | None) -> Forward | Redirect | Respond | None:
+        if route.redirect is not None:
+            return self.redirect(route.redirect)
+        if route.respond is not None:
+            return self.respond(route)
+        targets = [target for one in route.to for target in self.targets(one, route, each)]
+        if not route.to and each is not None:
+            targets = [Target(backend, 1) for backend in self.island_backend(each, route.port, route.place, None)]
+        if not targets:
+            return None
+        weights = [target.weight for target in targets]
+        if len(targets) > 1 and all(weight == 0 for weight in weights):
+            self.say("R0705", "all weights are zero: nobody would get a request", route.place)
+        host = route.rewrite.items.get("host") if route.rewrite else None
+        return Forward(
+            targets=tuple(targets),
+            timeout=route.timeout.text if route.timeout else DEFAULT_TIMEOUT,
+            retries=route.retries.data if route.retries else None,
+            host=self.text(host) if isinstance(host, Scalar) else None,
+        )
+
+    def redirect(self, node: MappingNode) -> Redirect:
+        data = node.data
+        for field in ("path", "prefix"):
+            scalar = node.items.get(field)
+            if isinstance(scalar, Scalar):
+                self.path(scalar, "exact")
+        if "path" in data and "prefix" in data:
+            self.say("R0205", "a redirect to a path and to a prefix at once", node.key_place("prefix"))
+        return Redirect(
+            scheme=data.get("scheme", ""),
+            host=data.get("host", ""),
+            port=data.get("port", 0),
+            path=data.get("path", ""),
+            prefix=data.get("prefix", ""),
+            status=data.get("status", 301),
+            strip_query=data.get("stripQuery", False),
+        )
+
+    def respond(self, route: Route) -> Respond:
+        node = route.respond
+        if isinstance(node, MappingNode):
+            body = node.items.get("body")
+            return Respond(node.data["status"], self.text(body) if isinstance(body, Scalar) else ())
+        assert node is not None
+        return Respond(node.data, ())
+
+    def targets(self, destination: Destination, route: Route, each: SetPlan | None) -> Iterator[Target]:
+        port = destination.port or route.port
+        weight = destination.weight
+        if destination.kind == "service":
+            for backend in self.service(destination, port):
+                yield Target(backend, weight)
+        elif destination.kind == "spread":
+            plan = self.set_of(destination.target)
+            if plan is not None:
+                yield from self.spread(plan, port, destination, route)
+        elif destination.kind == "island":
+            name = self.static(destination.target)
+            island = self.plan.island(name)
+            if island is None:
+                self.no_island(name, destination.target)
+            else:
+                for backend in self.island_backend(island.plan, port, destination.place, island):
+                    yield Target(backend, weight)
+
+    def no_island(self, name: str, scalar: Scalar) -> None:
+        known, _, key = name.partition("/")
+        plan = self.plan.sets.get(known)
+        if not key:
+            hint = "an island is SET/KEY; all islands of a Set are `spread: SET`"
+        elif plan is None:
+            hint = nearest(known, self.plan.sets)
+        else:
+            hint = nearest(key, [island.key for island in plan.islands[:1000]])
+        self.say("R0701", f"there is no island `{name}`", scalar.place, hint)
+
+    def spread(self, plan: SetPlan, port: Scalar | None, destination: Destination, route: Route) -> Iterator[Target]:
+        if route.weighted:
+            message = "a spread has its islands' weights: it cannot stand in a weighted list"
+            self.say("R0205", message, destination.place, "name the islands, or the spread alone")
+            return
+        weights = {island.weight for island in plan.islands}
+        if not any(weights):
+            message = "the Set has no islands" if not weights else "the weights of all islands are zero"
+            self.say("R0705", f"{message}: nobody would get a request", destination.place)
+            return
+        weight = Hole("int", Weight()) if len(weights) > 1 else weights.pop()
+        for backend in self.island_backend(plan, port, destination.place, None):
+            yield Target(backend, weight, plan.name)
+
+    def island_backend(
+        self, plan: SetPlan, port: Scalar | None, place: Place, island: Island | None
+    ) -> Iterator[Backend]:
+        """The backend of one island; without one, of every island of the Set."""
+        if not plan.namespace:
+            related = (Related("this Set has none", plan.model.metadata.name_node.place),)
+            self.say("R0704", "a route to an island needs the namespace of its Set", place, "", *related)
+            return
+        declared = plan.type.ports
+        if port is None and len(declared) == 1:
+            name = next(iter(declared))
+        elif port is not None and port.text in declared:
+            name = port.text
+        else:
+            message = f"the Type `{plan.type.name}` has no port `{port.text}`" if port else "which port?"
+            hint = (
+                nearest(port.text if port else "", declared) if declared else f"`{plan.type.name}` declares no `ports`"
+            )
+            self.say("R0303", message, port.place if port else place, hint)
+            return
+        context = self.contexts[plan.name]
+        unit = plan.type.units[declared[name].unit.text]
+        service = context.service_name(unit.name)
+        number = context.scalar(unit.ports[declared[name].port.text].service)
+        if context.pods:
+            number = context.scalar(unit.ports[declared[name].port.text].container)
+        assert isinstance(number, Leaf)
+        full = text(f"{self.routing.name}-", ISLAND_NAME, f"-{name}")
+        if island is None:
+            yield Backend(full, service, plan.namespace, number, plan.name)
+            return
+        try:
+            known = number.value.source.value(island) if isinstance(number.value, Hole) else number.value
+            yield Backend(
+                (assemble(full, island),), (assemble(service, island),), plan.namespace, Leaf(known, number.origin)
+            )
+        except Failure as failure:
+            self.say(failure.code, str(failure), place, failure.hint)
+
+    def service(self, destination: Destination, port: Scalar | None) -> Iterator[Backend]:
+        name = self.static(destination.target)
+        namespace, _, service = name.rpartition("/")
+        namespace = namespace or self.routing.metadata.namespace
+        if not names.is_label_1035(service) or not names.is_label(namespace or "x"):
+            self.say("R0304", f"`{name}` is no Service's name", destination.target.place, "NAME or NAMESPACE/NAME")
+            return
+        if port is None or kind_of(port.data) != "int" or not 0 < port.data < 65536:
+            place = port.place if port else destination.place
+            self.say("R0303", "a Service's port is a number from 1 to 65535", place, "port: 8080")
+            return
+        full = f"{self.routing.name}-{namespace}-{service}-{port.data}"
+        yield Backend((full,), (service,), namespace, Leaf(port.data))
+
+
+def _tells_islands_apart(condition: Condition) -> bool:
+    texts = [condition.path, *(test.value for test in (*condition.headers, *condition.query))]
+    return any(reads(value) & _IDENTIFYING for value in texts)

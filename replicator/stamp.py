@@ -1,0 +1,272 @@
+"""Once per island: `evaluate` does all that can fail and makes one compact row an island; filling text cannot fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress, repeat
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from replicator.binder import Bound, BoundSet, Stencil
+from replicator.diagnostics import Diagnostic, Place, Related
+from replicator.expander import Island, SetPlan, island_place
+from replicator.expression.values import Failure, text_of
+from replicator.sources import Atom
+from replicator.tree import Hole, Leaf, List, Manifest, Map, Repeat, Text, Tree
+from replicator.yaml_text import Piece, Repetition, Slot
+
+Read = Callable[[Island], Any]
+_SEPARATOR = b"\0"  # no YAML text holds it
+
+
+class _Filler:
+    """Text with gaps, and which cell of a row goes into which gap."""
+
+    __slots__ = ("_parts", "_pick", "_text")
+
+    def __init__(self, pieces: Sequence[str | int]) -> None:
+        parts: list[bytes] = [b""]
+        picked: list[int] = []
+        for piece in pieces:
+            if isinstance(piece, int):
+                picked.append(piece)
+                parts += [b"", b""]
+            else:
+                parts[-1] += piece.encode()
+        self._parts = parts
+        self._text = b"".join(parts)
+        self._pick = itemgetter(*picked) if picked else None
+        if len(picked) == 1:
+            only = picked[0]
+            self._pick = lambda cells: (cells[only],)  # type: ignore[assignment]
+
+    def fill(self, cells: Sequence[bytes]) -> bytes:
+        if self._pick is None:
+            return self._text
+        parts = self._parts.copy()
+        parts[1::2] = self._pick(cells)
+        return b"".join(parts)
+
+
+@dataclass(eq=False, slots=True)
+class SetRows:
+    """A Set's islands as rows of cells; cells of routes come first, those of an island's own objects after them."""
+
+    plan: SetPlan
+    rows: list[bytes]
+    fillers: list[_Filler]
+    filler_of: list[int] | None  # None: every island has the first
+    shared: tuple[bytes, ...]
+    places: Mapping[Slot, int | str]
+
+    def texts(self, selected: Callable[[str], bool] | None = None) -> Iterator[bytes]:
+        """The text of each island in turn, or of those whose path is selected."""
+        rows: Iterable[bytes] = self.rows
+        fillers: Iterable[_Filler] = (self.fillers[number] for number in self.filler_of or ())
+        if self.filler_of is None:
+            fillers = repeat(self.fillers[0]) if self.fillers else ()
+        if selected is not None:
+            chosen = [selected(island.path) for island in self.plan.islands]
+            rows = compress(rows, chosen)
+            fillers = compress(fillers, chosen)
+        for row, filler in zip(rows, fillers, strict=False):
+            yield filler.fill(row.split(_SEPARATOR))
+
+    def repeated(self, pieces: Iterable[Piece]) -> Iterator[bytes]:
+        """Pieces of a routing object, once for each island."""
+        fill = _Filler([self.places[piece] if isinstance(piece, Slot) else str(piece) for piece in pieces]).fill
+        for row in self.rows:
+            yield fill(row.split(_SEPARATOR))
+
+
+def evaluate(
+    bound: BoundSet, routed: Iterable[Slot], origins: Mapping[Hole, Place | None]
+) -> tuple[SetRows, list[Diagnostic]]:
+    """The rows of a Set. `routed` are the slots that routing objects fill once for each island.
+
+    A value that fails is a diagnostic at the place of its hole, with the island as the related place.
+    """
+    evaluator = _Evaluator(bound.plan)
+    common = evaluator.table(routed)
+    shapes: dict[str, int] = {}
+    fillers: list[_Filler] = []
+    readers: list[list[Callable[[Island], str]]] = []
+    rows: list[bytes] = []
+    filler_of: list[int] = []
+    shape_of = bound.shape_of
+    for island in bound.plan.islands:
+        shape = shape_of(island)
+        number = shapes.get(shape)
+        if number is None:
+            number = shapes[shape] = len(fillers)
+            stencil = bound.stencil(shape)
+            evaluator.learn(stencil, origins)
+            table = evaluator.table(_slots(stencil), common)
+            fillers.append(_Filler([_placed(piece, table.places) for one in stencil.objects for piece in one.pieces]))
+            readers.append(table.readers)
+        try:
+            rows.append("\0".join([read(island) for read in readers[number]]).encode())
+        except Failure:
+            rows.append(b"")
+            evaluator.explain(island, readers[number])
+        filler_of.append(number)
+    shared = tuple(evaluator.fixed(one, origins) for one in bound.objects) if bound.plan.islands else ()
+    uniform = len(fillers) <= 1
+    return (
+        SetRows(bound.plan, rows, fillers, None if uniform else filler_of, shared, common.places),
+        evaluator.found,
+    )
+
+
+def _placed(piece: Piece, places: Mapping[Slot, int | str]) -> str | int:
+    if isinstance(piece, Slot):
+        return places[piece]
+    assert isinstance(piece, str)
+    return piece
+
+
+def _slots(stencil: Stencil) -> Iterator[Slot]:
+    for one in stencil.objects:
+        for piece in one.pieces:
+            if isinstance(piece, Slot):
+                yield piece
+
+
+class _Table(NamedTuple):
+    """Where each slot's text is: in a cell (its number), or known already (its text); how the cells are read."""
+
+    places: dict[Slot, int | str]
+    readers: list[Callable[[Island], str]]
+
+
+class _Evaluator:
+    def __init__(self, plan: SetPlan) -> None:
+        self.plan = plan
+        self.varying = plan.varying | {("island", "weight")}
+        self.first = next(iter(plan.islands), None)
+        self.found: list[Diagnostic] = []
+        self.origins: dict[Hole, Place | None] = {}
+        self.holes: dict[Callable[[Island], str], Slot] = {}
+
+    def learn(self, stencil: Stencil, origins: Mapping[Hole, Place | None]) -> None:
+        self.origins.update(origins)
+        for one in stencil.objects:
+            for hole, place in hole_places(one.manifest.body):
+                self.origins.setdefault(hole, place)
+
+    def table(self, slots: Iterable[Slot], base: _Table | None = None) -> _Table:
+        places = dict(base.places) if base else {}
+        readers = list(base.readers) if base else []
+        for slot in slots:
+            if slot in places:
+                continue
+            depends = {path for part in slot.parts if isinstance(part, Hole) for path in part.source.reads}
+            read = self.reader(slot)
+            if depends & self.varying or self.first is None:
+                places[slot] = len(readers)
+                readers.append(read)
+                continue
+            try:
+                places[slot] = read(self.first)
+            except Failure:
+                places[slot] = ""
+                self.explain(self.first, [read], once=True)
+        return _Table(places, readers)
+
+    def reader(self, slot: Slot) -> Callable[[Island], str]:
+        sources = [part.source for part in slot.parts if isinstance(part, Hole)]
+        if slot.style == "part" and len(slot.parts) == 1 and isinstance(sources[0], Atom):
+            path = sources[0].path
+            if path == ("island", "name"):
+                return lambda island: island.name
+            if path == ("island", "key"):
+                return lambda island: island.key
+        memo: dict[Any, str] = {}
+        encode = slot.encode
+        read_all = [source.value for source in sources]
+
+        def read(island: Island) -> str:
+            values = [value(island) for value in read_all]
+            try:
+                key = tuple((value.__class__, value) for value in values)
+                text = memo.get(key)
+            except TypeError:
+                return encode(values)
+            if text is None:
+                text = encode(values)
+                if len(memo) < 1024:
+                    memo[key] = text
+            return text
+
+        self.holes[read] = slot
+        return read
+
+    def explain(self, island: Island, readers: Iterable[Callable[[Island], str]], once: bool = False) -> None:
+        """Say which holes of an island's slots fail, and why."""
+        for read in readers:
+            slot = self.holes.get(read)
+            for hole in (part for part in slot.parts if isinstance(part, Hole)) if slot else ():
+                try:
+                    value = hole.source.value(island)
+                    if slot and slot.style != "value":
+                        text_of(value)
+                except Failure as failure:
+                    place = self.origins.get(hole)
+                    related = () if once else (Related("for this island", island_place(island)),)
+                    self.found.append(Diagnostic(failure.code, str(failure), place, hint=failure.hint, related=related))
+
+    def fixed(self, one: Bound, origins: Mapping[Hole, Place | None]) -> bytes:
+        """The text of an object of the whole Set."""
+        self.origins.update(origins)
+        for hole, place in hole_places(one.manifest.body):
+            self.origins.setdefault(hole, place)
+        table = self.table(piece for piece in one.pieces if isinstance(piece, Slot))
+        return "".join(str(_placed(piece, table.places)) for piece in one.pieces).encode()
+
+
+def hole_places(node: Tree) -> Iterator[tuple[Hole, Place | None]]:
+    """The holes under a node, with the places of their leaves."""
+    if isinstance(node, Leaf):
+        parts: Text | tuple[Any, ...] = node.value if isinstance(node.value, tuple) else (node.value,)
+        for part in parts:
+            if isinstance(part, Hole):
+                yield part, node.origin.place
+    elif isinstance(node, Map):
+        for _, child in node.items:
+            yield from hole_places(child)
+    elif isinstance(node, List):
+        for child in node.items:
+            yield from hole_places(child)
+    elif isinstance(node, Repeat):
+        yield from hole_places(node.item)
+
+
+class RoutingObject(NamedTuple):
+    """An object of a Routing, in pieces; with `over` one per island of that Set."""
+
+    owner: str
+    manifest: Manifest
+    pieces: tuple[Piece, ...]
+
+    def slots(self) -> Iterator[tuple[str, Slot]]:
+        """The slots to be filled once for each island, with the Set's name."""
+        for piece in self.pieces:
+            if isinstance(piece, Slot):
+                yield self.manifest.over, piece
+            elif isinstance(piece, Repetition):
+                for inner in piece.pieces:
+                    if isinstance(inner, Slot):
+                        yield piece.over, inner
+
+    def texts(self, rows: Mapping[str, SetRows]) -> Iterator[bytes]:
+        """The object's text, or the texts of the objects of all islands."""
+        if self.manifest.over:
+            yield from rows[self.manifest.over].repeated(self.pieces)
+            return
+        for piece in self.pieces:
+            if isinstance(piece, Repetition):
+                yield from rows[piece.over].repeated(piece.pieces)
+            else:
+                assert isinstance(piece, str)
+                yield piece.encode()
