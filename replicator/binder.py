@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from replicator import names
 from replicator.context import Context
@@ -26,23 +25,20 @@ from replicator.yaml_text import Piece, document
 MAX_STENCILS = 256  # kept at once; beyond, shapes are bound again when they come back
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """A manifest and its text in pieces."""
 
     manifest: Manifest
     pieces: tuple[Piece, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Stencil:
+class Stencil(NamedTuple):
     """The objects of an island of one shape, in the order in which they are applied."""
 
     objects: tuple[Bound, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BoundSet:
+class BoundSet(NamedTuple):
     """A Set bound: the objects of the whole Set, and the stencil of each of its islands by the island's shape."""
 
     plan: SetPlan
@@ -172,7 +168,9 @@ def _length(island_name: int, name: Text) -> int:
 
 def _too_long(plan: SetPlan, stencil: Stencil) -> Iterator[Diagnostic]:
     """Names of objects, and of islands as labels' values, beyond what Kubernetes takes."""
-    longest = max(plan.islands, key=lambda island: len(island.name))
+    longest = plan.longest
+    if longest is None:
+        return
     size = len(longest.name)
     limits = [("label", names.MAX_LABEL, (Hole("name", Atom(("island", "name"))),), None)]
     limits += [

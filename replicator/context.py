@@ -154,7 +154,7 @@ class Context:
         depends = self.reads(expression)
         if self.pods and any(path[0] == "island" for path in depends):
             self.found.append(self._undelivered(scalar, "an expression over `island`"))
-        return Hole(self._kind(expression), Computed(expression.text, depends, expression, self))
+        return Hole(self._kind(expression), Computed(expression, depends, self))
 
     def _name(self, path: Path, scalar: Scalar) -> Text | Hole:
         if path[0] == "let":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import translate
 from typing import Any, NamedTuple, overload
 
@@ -103,24 +103,24 @@ class SetPlan:
     model: IslandSet
     type: IslandType
     base: dict[str, Any]
+    name: str
+    namespace: str
     varying: frozenset[Path] = frozenset()
     islands: Sequence[Island] = ()
 
     @property
-    def name(self) -> str:
-        return self.model.name
+    def longest(self) -> Island | None:
+        """The island with the longest name."""
+        if isinstance(self.islands, _Counted):
+            return self.islands[-1] if len(self.islands) else None
+        return max(self.islands, key=lambda island: len(island.name), default=None)
 
-    @property
-    def namespace(self) -> str:
-        return self.model.namespace
 
-
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """All Sets by name, and the values of the Routings' parameters."""
 
     sets: Mapping[str, SetPlan]
-    routing_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    routing_params: Mapping[str, Mapping[str, Any]]
 
     def island(self, path: str) -> Island | None:
         """The island of a path SET/KEY, or None."""
@@ -380,7 +380,7 @@ def _plan(
                 base[name] = _merged(base.get(name), value)
             else:
                 layers.by_key = True
-    plan = SetPlan(island_set, island_type, base)
+    plan = SetPlan(island_set, island_type, base, island_set.name, island_set.namespace)
     layers.maps = {name: base[name] for name, param in params.items() if param.kind == "map" and name in base}
     if island_set.islands is not None:
         plan.islands = _keyed(plan, island_set.islands, layers, room, found)

@@ -14,7 +14,7 @@ from replicator.parser.source import Node, Scalar
 Form = Literal["copies", "pods"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Metadata:
     """A document's name, namespace ('' where none is written) and labels."""
 
@@ -24,7 +24,7 @@ class Metadata:
     name_node: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Param:
     """A parameter: its schema, the check made of it, and its default (None where it is required)."""
 
@@ -50,7 +50,7 @@ _PARAM_KINDS: dict[str, Kind] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class UnitPort:
     """A port of a unit; numbers are nodes because they may be expressions."""
 
@@ -62,7 +62,7 @@ class UnitPort:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Unit:
     """One workload. `fields` holds the Container fields that are passed on under their own names."""
 
@@ -85,7 +85,7 @@ class Unit:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TypePort:
     """A port of a Type's interface."""
 
@@ -95,7 +95,7 @@ class TypePort:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IslandType:
     """The template of an island, and its interface."""
 
@@ -113,7 +113,7 @@ class IslandType:
         return self.metadata.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Override:
     """Values for the islands whose keys match one of the globs."""
 
@@ -121,7 +121,7 @@ class Override:
     params: MappingNode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IslandSet:
     """The islands of one Type: by `islands` (keys), or by `replicas` and `start`."""
 
@@ -145,7 +145,7 @@ class IslandSet:
         return self.metadata.namespace
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ValueTest:
     """A header or query parameter to compare. `value` is None for `present` and `absent`."""
 
@@ -155,7 +155,7 @@ class ValueTest:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Match:
     """Conditions that must all hold. `path` is (how it is compared, the path)."""
 
@@ -166,7 +166,7 @@ class Match:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Destination:
     """One entry of `to`: `kind` is island, spread or service, `target` what it names."""
 
@@ -177,7 +177,7 @@ class Destination:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Route:
     """One route as it is written."""
 
@@ -196,7 +196,7 @@ class Route:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Routing:
     """A virtual host."""
 
@@ -213,7 +213,7 @@ class Routing:
         return self.metadata.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Project:
     """All documents of a build."""
 

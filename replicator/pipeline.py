@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import translate
+from importlib import import_module
 from re import compile as compile_regex
 from typing import NamedTuple
 
-from replicator import check, expander, routes, stamp
+from replicator import check, expander, stamp
 from replicator.binder import BoundSet, bind
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
-from replicator.emitters import gloo
 from replicator.expander import Setting
-from replicator.parser import decode, slips, source
-from replicator.routes import Table
-from replicator.tree import Hole, Manifest
+from replicator.model import Project
+from replicator.parser import decode, schema, source
+from replicator.tree import Hole
 from replicator.yaml_text import document
 
-EMITTERS: Mapping[str, Callable[[Table], Iterator[Manifest]]] = {"gloo": gloo.emit}
+EMITTERS = {"gloo": "replicator.emitters.gloo"}
+"""Provider -> the module whose `emit` writes a neutral table for it; imported when it is asked for."""
+
 PARTS = ("shared", "islands", "routing")
 
 
@@ -29,8 +30,7 @@ class Source(NamedTuple):
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What the command line asks for. `islands` are globs of paths; without `only` everything is written."""
 
     settings: tuple[Setting, ...] = ()
@@ -39,12 +39,11 @@ class Options:
     max_islands: int = expander.MAX_ISLANDS
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(NamedTuple):
     """A build: what was found, and the text where nothing stops it. `texts` cannot fail."""
 
     diagnostics: list[Diagnostic]
-    sources: dict[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str]
     sets: Sequence[stamp.SetRows] = ()
     routing: Sequence[stamp.RoutingObject] = ()
     selected: Callable[[str], bool] | None = None
@@ -71,7 +70,7 @@ def build(sources: Sequence[Source], options: Options = Options()) -> Built:
     documents = _read(sources, texts, found)
     if not has_errors(found):
         for one in documents:
-            found += slips.judge(one)
+            found += schema.judge(one)
     if not has_errors(found) and not documents:
         found.append(Diagnostic("R0110", "there is no document in the input", _start(sources)))
     if has_errors(found):
@@ -89,16 +88,9 @@ def build(sources: Sequence[Source], options: Options = Options()) -> Built:
     for name, one_set in plan.sets.items():
         bound[name], problems = bind(one_set)
         found += problems
-    tables: list[Table] = []
-    for routing in sorted(project.routings, key=lambda one: expander.natural(one.name)):
-        table, problems = routes.compile_routing(routing, plan, bound)
-        found += problems
-        if table is not None:
-            tables.append(table)
-    found += routes.unique_hosts(tables)
+    objects = _routing(project, plan, bound, found) if project.routings else []
     if has_errors(found):
         return Built(tidy(found), texts)
-    objects = [_object(table, manifest) for table in tables for manifest in EMITTERS[table.provider](table)]
     rows = []
     for name, one_bound in bound.items():
         slots, origins = _routed(name, objects)
@@ -134,8 +126,24 @@ def _read(sources: Sequence[Source], texts: dict[str, str], found: list[Diagnost
     return documents
 
 
-def _object(table: Table, manifest: Manifest) -> stamp.RoutingObject:
-    return stamp.RoutingObject(table.name, manifest, document(manifest.body))
+def _routing(
+    project: Project, plan: expander.Plan, bound: Mapping[str, BoundSet], found: list[Diagnostic]
+) -> list[stamp.RoutingObject]:
+    """The objects of all Routings."""
+    from replicator import routes
+
+    tables = []
+    for routing in sorted(project.routings, key=lambda one: expander.natural(one.name)):
+        table, problems = routes.compile_routing(routing, plan, bound)
+        found += problems
+        if table is not None:
+            tables.append(table)
+    found += routes.unique_hosts(tables)
+    return [
+        stamp.RoutingObject(table.name, manifest, document(manifest.body))
+        for table in tables
+        for manifest in import_module(EMITTERS[table.provider]).emit(table)
+    ]
 
 
 def _routed(name: str, objects: Sequence[stamp.RoutingObject]) -> tuple[list[stamp.Slot], dict[Hole, Place | None]]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from replicator import names
 from replicator.binder import BoundSet
@@ -19,7 +18,7 @@ from replicator.parser.parameters import pattern_problem
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Scalar
 from replicator.scope import ISLAND
-from replicator.sources import Atom, Computed, Weight, assemble, reads
+from replicator.sources import WEIGHT, Atom, Computed, assemble, reads
 from replicator.tree import Hole, Leaf, Text, text
 
 DEFAULT_TIMEOUT = "15s"
@@ -31,8 +30,7 @@ _HOST = re.compile(rf"(?:\*|(?:\*\.)?{names.SUBDOMAIN.pattern})(?::[0-9]{{1,5}})
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 `token`
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
+class Test(NamedTuple):
     """A header or query parameter to compare; header names are in lower case. `value` is empty unless exact or regex."""
 
     name: str
@@ -40,8 +38,7 @@ class Test:
     value: Text
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """Conditions that must all hold. A path prefix is of whole segments and has no `/` at its end, but for `/` itself."""
 
     path_op: Literal["exact", "prefix", "regex"]
@@ -51,8 +48,7 @@ class Condition:
     methods: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(NamedTuple):
     """A port of a Kubernetes Service. `name` is unique in the Routing; with `over` it is one for each island of a Set."""
 
     name: Text
@@ -62,8 +58,7 @@ class Backend:
     over: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A backend and its share; with `over` one for each island of that Set."""
 
     backend: Backend
@@ -71,8 +66,7 @@ class Target:
     over: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(NamedTuple):
     """Requests go to one of the targets, by weight."""
 
     targets: tuple[Target, ...]
@@ -81,8 +75,7 @@ class Forward:
     host: Text | None
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(NamedTuple):
     """The answer is a redirect."""
 
     scheme: str
@@ -94,16 +87,14 @@ class Redirect:
     strip_query: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Respond:
+class Respond(NamedTuple):
     """The answer is fixed."""
 
     status: int
     body: Text
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One route; with `over` one for each island of that Set. `rewrite` takes the place of the matched path prefix."""
 
     name: Text
@@ -114,8 +105,7 @@ class Rule:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A virtual host: its hosts and its rules in order."""
 
     name: str
@@ -230,7 +220,7 @@ class _Compiler:
             return text_of(self.evaluate(expression, None))
         if expression.path:
             return Hole(ISLAND[expression.path[1]], Atom(expression.path))
-        return Hole("text", Computed(f"{self.routing.name}: {expression.text}", depends, expression, self))
+        return Hole("text", Computed(expression, depends, self))
 
     def evaluate(self, expression: Expr, scope: Any) -> Any:
         """An expression's value; `scope` is the island, or None where there is none. Raises `Failure`."""
@@ -430,7 +420,7 @@ class _Compiler:
             message = "the Set has no islands" if not weights else "the weights of all islands are zero"
             self.say("R0705", f"{message}: nobody would get a request", destination.place)
             return
-        weight = Hole("int", Weight()) if len(weights) > 1 else weights.pop()
+        weight = Hole("int", WEIGHT) if len(weights) > 1 else weights.pop()
         for backend in self.island_backend(plan, port, destination.place, None):
             yield Target(backend, weight, plan.name)
 

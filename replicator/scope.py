@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from replicator.diagnostics import Diagnostic, nearest
 from replicator.expression.template import Call, Expr, Path, Template, parse
@@ -29,17 +29,17 @@ _FUNCTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Unknown(Exception):
     """A name or call that means nothing here."""
 
-    code: str
-    message: str
-    hint: str = ""
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """The names in scope.
 
     `island` lists the attributes of `island` that exist; `units` is the Type whose units the functions name, or

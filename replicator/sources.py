@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from replicator.expression.template import Expr, Path
 from replicator.expression.values import Failure, text_of
-from replicator.tree import Hole, Text
+from replicator.tree import Hole, Text, text
 
 if TYPE_CHECKING:
-    from replicator.context import Context
     from replicator.expander import Island
 
 
-@dataclass(frozen=True, slots=True)
-class Atom:
+class Atom(NamedTuple):
     """A name of an island's scope: `('island', 'key')`, `('params', 'version')`, `('params', 'limits', 'cpu')`."""
 
     path: Path
@@ -32,31 +30,50 @@ class Atom:
             raise Failure(f"`{'.'.join(self.path)}` has no value", "use the filter `default('…')`") from None
 
 
-@dataclass(frozen=True, slots=True)
 class Weight:
     """An island's weight."""
 
-    reads: frozenset[Path] = frozenset([("island", "weight")])
+    __slots__ = ()
+    reads: ClassVar[frozenset[Path]] = frozenset([("island", "weight")])
 
     def value(self, scope: Island) -> int:
         return scope.weight
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """An expression that is more than a name, in the context of its Type."""
+WEIGHT = Weight()
 
-    text: str
-    reads: frozenset[Path]
-    expression: Expr = field(compare=False)
-    context: Context = field(compare=False)
+
+class Evaluator(Protocol):
+    """The context of an expression: what its names and calls stand for."""
+
+    def evaluate(self, expression: Expr, scope: Any) -> Any: ...
+
+
+class Computed:
+    """An expression that is more than a name, in its context."""
+
+    __slots__ = ("_context", "_expression", "reads")
+
+    def __init__(self, expression: Expr, reads: frozenset[Path], context: Evaluator) -> None:
+        self._expression = expression
+        self._context = context
+        self.reads = reads
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Computed) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[str, int]:
+        return self._expression.text, id(self._context)
 
     def value(self, scope: Island) -> Any:
-        return self.context.evaluate(self.expression, scope)
+        return self._context.evaluate(self._expression, scope)
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
+class Digest(NamedTuple):
     """The first sixteen hexadecimal digits of the SHA-256 of some texts and of their names."""
 
     texts: tuple[tuple[str, Text], ...]
@@ -66,12 +83,15 @@ class Digest:
         return frozenset(path for _, content in self.texts for path in reads(content))
 
     def value(self, scope: Any) -> str:
-        digest = hashlib.sha256()
-        for name, content in self.texts:
-            for part in (name, assemble(content, scope)):
-                encoded = part.encode()
-                digest.update(b"%d:" % len(encoded) + encoded)
-        return digest.hexdigest()[:16]
+        return self.reader()(scope)
+
+    def reader(self) -> Callable[[Any], str]:
+        """The value as a function of the scope: the texts are cut once."""
+        from hashlib import sha256
+
+        # NUL is in no YAML text, so the parts cannot run into each other.
+        read = text_reader(text(*(part for name, content in self.texts for part in (name, "\0", content, "\0"))))
+        return lambda scope: sha256(read(scope).encode()).hexdigest()[:16]
 
 
 def reads(content: Text) -> frozenset[Path]:
@@ -82,3 +102,27 @@ def reads(content: Text) -> frozenset[Path]:
 def assemble(content: Text, scope: Any) -> str:
     """A text with its holes filled. Raises `Failure`."""
     return "".join(part if isinstance(part, str) else text_of(part.source.value(scope)) for part in content)
+
+
+def hole_reader(hole: Hole) -> Callable[[Any], Any]:
+    """A hole's value as a function of the scope, the quickest there is. The function raises `Failure`."""
+    source = hole.source
+    if isinstance(source, Atom) and source.path[0] == "island":
+        return attrgetter(source.path[1])
+    if isinstance(source, Atom) and len(source.path) == 2:
+        name = source.path[1]
+        return lambda scope: scope.param(name)
+    return source.reader() if isinstance(source, Digest) else source.value
+
+
+def text_reader(content: Text) -> Callable[[Any], str]:
+    """A text with its holes filled, as a function of the scope. The function raises `Failure`."""
+    found = [part for part in content if isinstance(part, Hole)]
+    pattern = "".join(part.replace("%", "%%") if isinstance(part, str) else "%s" for part in content)
+    readers = [hole_reader(hole) for hole in found]
+    if any(hole.kind not in ("label", "name") for hole in found):
+        return lambda scope: pattern % tuple([text_of(read(scope)) for read in readers])
+    if len(readers) == 1:
+        only = readers[0]
+        return only if pattern == "%s" else lambda scope: pattern % only(scope)
+    return lambda scope: pattern % tuple([read(scope) for read in readers])

@@ -12,7 +12,7 @@ from replicator.binder import Bound, BoundSet, Stencil
 from replicator.diagnostics import Diagnostic, Place, Related
 from replicator.expander import Island, SetPlan, island_place
 from replicator.expression.values import Failure, text_of
-from replicator.sources import Atom
+from replicator.sources import hole_reader, text_reader
 from replicator.tree import Hole, Leaf, List, Manifest, Map, Repeat, Text, Tree
 from replicator.yaml_text import Piece, Repetition, Slot
 
@@ -140,6 +140,36 @@ class _Table(NamedTuple):
     readers: list[Callable[[Island], str]]
 
 
+def _scalar_reader(hole: Hole) -> Read:
+    """A hole's value, which must be a scalar."""
+    read = hole_reader(hole)
+
+    def judged(island: Island) -> Any:
+        value = read(island)
+        if value is not None:
+            text_of(value)
+        return value
+
+    return judged
+
+
+def _memoised(read: Read, encode: Callable[[Any], str]) -> Callable[[Island], str]:
+    """Encode each distinct value once, while they are few."""
+    memo: dict[tuple[type, Any], str] = {}
+
+    def encoded(island: Island) -> str:
+        value = read(island)
+        key = (value.__class__, value)
+        text = memo.get(key)
+        if text is None:
+            text = encode(value)
+            if len(memo) < 1024:
+                memo[key] = text
+        return text
+
+    return encoded
+
+
 class _Evaluator:
     def __init__(self, plan: SetPlan) -> None:
         self.plan = plan
@@ -175,30 +205,14 @@ class _Evaluator:
         return _Table(places, readers)
 
     def reader(self, slot: Slot) -> Callable[[Island], str]:
-        sources = [part.source for part in slot.parts if isinstance(part, Hole)]
-        if slot.style == "part" and len(slot.parts) == 1 and isinstance(sources[0], Atom):
-            path = sources[0].path
-            if path == ("island", "name"):
-                return lambda island: island.name
-            if path == ("island", "key"):
-                return lambda island: island.key
-        memo: dict[Any, str] = {}
-        encode = slot.encode
-        read_all = [source.value for source in sources]
-
-        def read(island: Island) -> str:
-            values = [value(island) for value in read_all]
-            try:
-                key = tuple((value.__class__, value) for value in values)
-                text = memo.get(key)
-            except TypeError:
-                return encode(values)
-            if text is None:
-                text = encode(values)
-                if len(memo) < 1024:
-                    memo[key] = text
-            return text
-
+        """The slot's text as a function of the island. The function raises `Failure`."""
+        hole = slot.parts[0]
+        if slot.style == "value" and isinstance(hole, Hole):
+            read = _memoised(_scalar_reader(hole), slot.encode)
+        elif slot.style == "part":
+            read = text_reader(slot.parts)
+        else:
+            read = _memoised(text_reader(slot.parts), slot.encode)
         self.holes[read] = slot
         return read
 

@@ -45,16 +45,14 @@ Text = tuple[str | Hole, ...]
 """Text with holes; neighbouring strings are joined and empty ones left out, so that equal texts compare equal."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """A scalar: a plain value, a text with holes (a tuple), or one hole that keeps its type."""
 
     value: str | int | float | bool | Text | Hole | None
     origin: Origin = COMPILER
 
 
-@dataclass(frozen=True, slots=True)
-class Map:
+class Map(NamedTuple):
     """A map in the order in which it is written."""
 
     items: tuple[tuple[str, Tree], ...]
@@ -67,16 +65,14 @@ class Map:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class List:
+class List(NamedTuple):
     """A list; a `Repeat` among its items stands for one item per island."""
 
     items: tuple[Tree, ...]
     origin: Origin = COMPILER
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(NamedTuple):
     """One item for each island of a Set: `over` is the Set's path."""
 
     item: Tree

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 from replicator.expression.values import Kind, text_of
 from replicator.tree import Hole, Leaf, List, Map, Repeat, Text, Tree
@@ -15,13 +14,30 @@ from replicator.tree import Hole, Leaf, List, Map, Repeat, Text, Tree
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(?:(?: |:)[A-Za-z0-9_./@+-]+)*")
 _QUANTITY = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:m|[KMGTPE]i|ms|s|h)")
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
-# Not in plain or block style: what is not printable, what YAML 1.1 breaks lines at, marks, surrogates, non-characters.
-_UNCLEAN = re.compile(
-    "[^\n\x20-\x7e\xa0-\u2027\u202a-\u202d\u202f-\u2065\u2070-\ud7ff\uf900-\ufdcf\ufdf0-\ufefe\uff00-\uffef"
-    "\U00010000-\U0001fffd\U00020000-\U0002fffd\U00030000-\U0003fffd]"
-)
 _BLANK_END = re.compile(r"[ \t](?:\n|\Z)")
-_ESCAPE = re.compile(r'["\\]|' + _UNCLEAN.pattern.replace("[^\n", "[^"))
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f]")
+_ESCAPE = re.compile('["\\\\\x00-\x1f\x7f]')
+
+
+@cache
+def _unclean() -> str:
+    """What is not written as it is: not printable, a line break of YAML 1.1, a mark, a surrogate, no character."""
+    return (
+        "\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u2029\u202a-\u202e\u2066-\u2069\ud800-\uf8ff\ufdd0-\ufdef\ufeff\ufff0-\uffff"
+        "\U0001fffe-\U0001ffff\U0002fffe-\U0002ffff\U0003fffe-\U0010ffff"
+    )
+
+
+@cache
+def _control() -> re.Pattern[str]:
+    return re.compile(f"[{_unclean()}]")
+
+
+@cache
+def _escaped() -> re.Pattern[str]:
+    return re.compile(f'["\\\\\n{_unclean()}]')
+
+
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0"}
 
 SAFE: frozenset[Kind] = frozenset({"label", "name", "int", "bool"})
@@ -38,7 +54,8 @@ def _escape(match: re.Match[str]) -> str:
 
 def quoted(value: str) -> str:
     """A text in double quotes."""
-    return f'"{_ESCAPE.sub(_escape, value)}"'
+    pattern = _ESCAPE if value.isascii() else _escaped()
+    return f'"{pattern.sub(_escape, value)}"'
 
 
 @lru_cache(maxsize=1 << 14)
@@ -54,7 +71,7 @@ def _is_clean_block(value: str) -> bool:
         "\n" in value.rstrip("\n")
         and value[0] not in " \t\n"
         and not value.endswith("\n\n")
-        and not _UNCLEAN.search(value)
+        and not (_CONTROL if value.isascii() else _control()).search(value)
         and not _BLANK_END.search(value)
         and "\n\t" not in value
     )
@@ -82,8 +99,7 @@ def scalar(value: str | int | float | bool | None, indent: int = 0) -> str:
 Encode = Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """A whole scalar, or a part of one that needs no quoting, that is filled per island.
 
     `style` is how its text is encoded: `part` (as it is), `quoted`, `block` (at column `indent`), `value` (typed).
@@ -93,20 +109,16 @@ class Slot:
     style: str
     indent: int = 0
 
-    def encode(self, values: list[Any]) -> str:
-        """The slot's text, given the values of its holes in order. Total for what `text_of` takes."""
+    def encode(self, value: Any) -> str:
+        """The slot's text: of its assembled text, or (`value`) of its one hole's value. It cannot fail."""
         if self.style == "value":
-            value = values[0]
             return quoted(value) if isinstance(value, str) else scalar(value)
-        supply = iter(values)
-        joined = "".join(part if isinstance(part, str) else text_of(next(supply)) for part in self.parts)
         if self.style == "part":
-            return joined
-        return quoted(joined) if self.style == "quoted" else block(joined, self.indent)
+            return str(value)
+        return quoted(value) if self.style == "quoted" else block(value, self.indent)
 
 
-@dataclass(frozen=True, slots=True)
-class Repetition:
+class Repetition(NamedTuple):
     """Pieces that are repeated for each island of a Set."""
 
     pieces: tuple[Piece, ...]

@@ -93,7 +93,7 @@ def static_bootstrap(
 ) -> dict[str, Any]:
     """Wraps virtual hosts (config.route.v3.VirtualHost) and one-endpoint clusters into a bootstrap for Envoy.
 
-    Paths are normalized and slashes are not merged: so do Gloo, Istio and kgateway by default.
+    Paths are normalized and slashes are not merged, which is Gloo's default.
     """
     names = {"fault": "HTTPFault", "cors": "Cors", "router": "Router"}
     manager = {
@@ -240,11 +240,12 @@ def _envoy(config: dict[str, Any], folder: Path) -> Iterator[int]:
 def _listening_port(process: "subprocess.Popen[bytes]", admin: Path, log: Path) -> int:
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
-        address = admin.read_text() if admin.exists() else ""
-        if address and _ask(address, "/ready") == "LIVE":
-            statuses = json.loads(_ask(address, "/listeners?format=json"))["listener_statuses"]
-            port: int = statuses[0]["local_address"]["socket_address"]["port_value"]
-            return port
+        with suppress(OSError, http.client.HTTPException):  # the address may not be written yet
+            address = admin.read_text()
+            if _ask(address, "/ready") == "LIVE":
+                statuses = json.loads(_ask(address, "/listeners?format=json"))["listener_statuses"]
+                port: int = statuses[0]["local_address"]["socket_address"]["port_value"]
+                return port
         time.sleep(0.01)
     raise RuntimeError(f"Envoy did not start: {log.read_text()}")
 

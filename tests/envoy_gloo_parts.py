@@ -20,7 +20,7 @@ class Condition(NamedTuple):
     name: str
     value: str
     regex: bool
-    inverted: bool
+    inverted: bool = False
 
     def envoy(self) -> Part:
         part: Part = {"name": self.name}
@@ -76,16 +76,16 @@ def matcher(fields: Fields) -> Matcher:
         kind,
         path if kind == "regex" else checked_path(path, fields.where),
         fields.take("caseSensitive"),
-        tuple(_condition(header) for header in fields.each("headers")),
+        tuple(
+            _condition(header)._replace(inverted=header.take("invertMatch", False)) for header in fields.each("headers")
+        ),
         tuple(_condition(query) for query in fields.each("queryParameters")),
         tuple(fields.take("methods", ())),
     )
 
 
 def _condition(fields: Fields) -> Condition:
-    name, value, regex = fields.take("name", ""), fields.take("value", ""), fields.take("regex", False)
-    inverted = ".headers" in fields.where and fields.take("invertMatch", False)
-    return Condition(name, value, regex, inverted)
+    return Condition(fields.take("name", ""), fields.take("value", ""), fields.take("regex", False))
 
 
 def checked_path(path: str, where: str) -> str:

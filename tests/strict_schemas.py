@@ -51,12 +51,15 @@ _HEAD = {
 
 
 def problems(objects: Iterable[Object]) -> list[str]:
-    """One text for each fault, "Kind namespace/name: $.path: message"."""
+    """One text for each fault, "Kind namespace/name: $.path: message".
+
+    What no schema sees is looked for only in objects of the right form.
+    """
     found = []
     for item in objects:
         metadata = item.get("metadata") or {}
         name = "/".join(filter(None, (metadata.get("namespace"), metadata.get("name", "?"))))
-        for path, message in (*_by_schema(item), *_beyond_schema(item)):
+        for path, message in list(_by_schema(item)) or _beyond_schema(item):
             found.append(f"{item.get('kind')} {name}: {path}: {message}")
     return found
 

@@ -187,9 +187,10 @@ def test_hosts() -> None:
 @pytest.mark.parametrize("shared", [False, True], ids=["multi", "upstreamGroup"])
 def test_weights(shared: bool) -> None:
     """Of 600 requests 450 are expected at a weight of 3 in 4, with a standard deviation of 10.6."""
+    remove = {"requestHeadersToRemove": ["x-only-to-a"]}
     destinations = [
         {"weight": 3, "destination": {"upstream": {"name": "to-a", "namespace": "edge"}}},
-        {"weight": 1, "destination": kube("b")},
+        {"weight": 1, "destination": kube("b"), "options": {"headerManipulation": remove}},
         {"destination": kube("c")},  # no weight is 0
     ]
     objects = [upstream("to-a", "a")]
@@ -202,8 +203,9 @@ def test_weights(shared: bool) -> None:
     else:
         action = {"multi": {"destinations": destinations}}
     with running([virtual_service([{"routeAction": action}]), *objects], BACKENDS) as gateway:
-        found = Counter(gateway.request("GET", "/").service for _ in range(600))
-    assert found.keys() == {"shop/a:80", "shop/b:80"}
+        found = Counter(gateway.request("GET", "/", headers={"x-only-to-a": "1"}).service for _ in range(600))
+        told = {seen.service for seen in gateway.received if "x-only-to-a" in seen.headers}
+    assert (found.keys(), told) == ({"shop/a:80", "shop/b:80"}, {"shop/a:80"})
     assert 390 < found["shop/a:80"] < 510
 
 
@@ -220,15 +222,25 @@ def test_redirect_and_direct_response() -> None:
             },
         },
         {"matchers": [{"prefix": "/p"}], "redirectAction": {"prefixRewrite": "/q"}},
+        {
+            "matchers": [{"prefix": "/r"}],
+            "redirectAction": {
+                "regexRewrite": {"pattern": {"regex": "/r/(.*)"}, "substitution": "/s/\\1"},
+                "portRedirect": 8443,
+                "responseCode": "FOUND",
+            },
+        },
         {"matchers": [{"exact": "/busy"}], "directResponseAction": {"status": 421, "body": "misdirected"}},
         {"matchers": [{"exact": "/empty"}], "directResponseAction": {"status": 204}},
     ]
     with running([virtual_service(routes)], BACKENDS) as gateway:
         old, moved = gateway.request("GET", "/old/x?y=z"), gateway.request("GET", "/p/x?y=z")
+        by_regex = gateway.request("GET", "/r/x")
         busy, empty = gateway.request("GET", "/busy"), gateway.request("GET", "/empty")
         assert gateway.received == []
     assert (old.status, old.headers["location"]) == (308, "https://new.example.com/new")
     assert (moved.status, moved.headers["location"]) == (301, "http://example.com/q/x?y=z")
+    assert (by_regex.status, by_regex.headers["location"]) == (302, "http://example.com:8443/s/x")
     assert (busy.status, busy.body, busy.service) == (421, "misdirected", None)
     assert (empty.status, empty.body) == (204, "")
 
@@ -325,21 +337,29 @@ def test_shadowing(percentage: Mapping[str, int], mirrored: bool) -> None:
     assert found == {"shop/a:80": "example.com", **shadow}
 
 
-def test_a_static_host_is_a_back_end_without_a_namespace() -> None:
-    static = {"hosts": [{"addr": "fn.example.org", "port": 443}], "useTls": True}
+@pytest.mark.parametrize(
+    ("address", "backend", "service"),
+    [
+        ("fn.example.org", ("", "fn.example.org", 443), "/fn.example.org:443"),
+        ("web.shop.svc.cluster.local", ("shop", "web", 443), "shop/web:443"),
+    ],
+)
+def test_a_static_host_is_a_back_end(address: str, backend: tuple[str, str, int], service: str) -> None:
+    static = {"hosts": [{"addr": address, "port": 443}], "useTls": True}
     outside = {**upstream("outside", "a"), "spec": {"static": static}}
     action = {"single": {"upstream": {"name": "outside", "namespace": "edge"}}}
     routes = [{"options": {"autoHostRewrite": True}, "routeAction": action}]
-    with running([virtual_service(routes), outside], [("", "fn.example.org", 443)]) as gateway:
+    with running([virtual_service(routes), outside], [backend]) as gateway:
         response = gateway.request("GET", "/")
-    assert response.service == "/fn.example.org:443"
-    assert response.seen and response.seen.headers["host"] == "fn.example.org"
+    assert response.service == service
+    assert response.seen and response.seen.headers["host"] == address
 
 
 def test_virtual_host_options() -> None:
     added = {"responseHeadersToAdd": [{"header": {"key": "x-host", "value": "1"}}]}
     retries = {"retryOn": "retriable-status-codes", "retriableStatusCodes": [200]}
-    options = {"headerManipulation": added, "retries": retries}
+    options = {"headerManipulation": added, "retries": retries, "cors": {"allowOriginRegex": ["https://.*"]}}
     with running([virtual_service([route({"prefix": "/"}, "a")], options=options)], BACKENDS) as gateway:
-        assert gateway.request("GET", "/").headers["x-host"] == "1"
+        headers = gateway.request("GET", "/", headers={"origin": "https://a"}).headers
+        assert (headers["x-host"], headers["access-control-allow-origin"]) == ("1", "https://a")
         assert len(gateway.received) == 2  # one retry where numRetries says nothing

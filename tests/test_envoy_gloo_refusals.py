@@ -50,10 +50,8 @@ TWO = [
         # In one weight: more methods, exact, regex, prefix, and of these the greater path first.
         ((None, 0), {"/api/x": "c", "/api/y1": "a", "/api/y": "b", "/api/z": "a"}),
         ((1, 2), {"/api/x": "a", "/api/y1": "a", "/api/y": "a", "/api/z": "a"}),
-        (
-            (2, -1),
-            {"/api/x": "c", "/api/y1": "b", "/api/y": "b", "/api/z": "a"},
-        ),  # a lone table keeps its order
+        # A table that is alone in its weight keeps its order.
+        ((2, -1), {"/api/x": "a", "/api/y1": "b", "/api/y": "b", "/api/z": "a"}),
     ],
 )
 def test_tables_of_one_weight_are_sorted(weights: tuple[int | None, int], expected: dict[str, str]) -> None:
@@ -117,6 +115,14 @@ def test_a_child_inherits_what_it_does_not_say() -> None:
         assert gateway.request("GET", "/api/own").status == 404
     found = [(r.service, r.path, r.seen and r.seen.headers["x-envoy-expected-rq-timeout-ms"]) for r in (own, rest)]
     assert found == [("shop/a:80", "/p", "4000"), ("shop/b:80", "/p/z", "3000")]
+
+
+def test_a_path_is_inherited_too_if_the_parent_says_so() -> None:
+    child = route({"prefix": "/never", "methods": ["GET"]}, "a")
+    objects = [virtual_service([delegating(ref="one", inheritablePathMatchers=True)]), route_table("one", [child])]
+    with running(objects, BACKENDS) as gateway:
+        assert answers(gateway, ["/api/x", "/never"]) == {"/api/x": "a", "/never": 404}
+        assert gateway.request("POST", "/api/x").status == 404
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,17 @@ def test_names_are_judged_by_kind(kind: str, api_version: str, name: str, taken:
     assert (problems([item]) == []) is taken
 
 
+def test_the_name_of_a_stateful_set_leaves_room_for_a_hash() -> None:
+    item = with_value(with_value(deployment(), "kind", "StatefulSet"), "spec.serviceName", "web")
+    assert problems([with_value(item, "metadata.name", "a" * 52)]) == []
+    [found] = problems([with_value(item, "metadata.name", "a" * 53)])
+    assert found.endswith("is no name for a StatefulSet")
+
+
+def test_an_object_of_the_wrong_form_is_a_problem_and_no_exception() -> None:
+    assert len(problems([with_value(service(), "spec.ports", ["http"]), with_value(deployment(), "spec", [])])) == 2
+
+
 def test_problems_come_from_all_objects_in_order() -> None:
     bad = with_value(service(), "spec.ports.0.port", 0)
     unnamed = with_value(deployment(), "metadata", {"namespace": "shop"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,8 +38,7 @@ class Call(NamedTuple):
         return f"{self.function}({', '.join(given)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Expr:
+class Expr(NamedTuple):
     """One expression.
 
     `path` is set where it is just a dotted name, `call` where it is just a function call; anything else has a
@@ -61,8 +59,7 @@ class Expr:
         return ("omit",) in self.reads
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(NamedTuple):
     """A scalar's text, cut into literal text and expressions."""
 
     parts: tuple[str | Expr, ...]

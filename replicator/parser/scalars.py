@@ -7,6 +7,8 @@ from functools import lru_cache
 
 Value = str | int | float | bool | None
 
+# Patterns stay text here: `re` compiles and keeps those that are used.
+
 # First characters of any plain scalar that is, or that some reader takes for, something else than text.
 SUSPECTS = frozenset("0123456789+-.~=<nNtTfFyYoO")
 
@@ -21,19 +23,16 @@ _KEYWORDS: dict[str, Value] = {
 _OLD_BOOLEANS = frozenset(
     word for base in ("y", "n", "yes", "no", "on", "off") for word in (base, base.capitalize(), base.upper())
 )
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
-_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+][0-9]+)?")
-_INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_INTEGER = r"[-+]?(?:0|[1-9][0-9]*)"
+_HEXADECIMAL = r"0x[0-9a-fA-F]+"
+_FLOAT = r"[-+]?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+][0-9]+)?"
+_INFINITE = r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 # Numbers and dates of one version or of one reader only: octals (014, 0o14), 1_000, 12:30, 1e3, .5, 1., 0b1, dates.
-_DISPUTED = re.compile(
-    r"""[-+]?0[0-9_]+ | [-+]?0o[0-7_]+ | [-+]?0b[01_]+ | [-+]0x[0-9a-fA-F_]+ | 0x[0-9a-fA-F_]+
+_DISPUTED = r"""(?x)[-+]?0[0-9_]+ | [-+]?0o[0-7_]+ | [-+]?0b[01_]+ | [-+]0x[0-9a-fA-F_]+ | 0x[0-9a-fA-F_]+
     | [-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?
     | [-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?
     | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9:.]+[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?)?)?
-    | = | <<""",
-    re.VERBOSE,
-)
+    | = | <<"""
 _LARGEST = 2**63
 
 
@@ -55,22 +54,22 @@ def resolve(text: str) -> Value:
         return _KEYWORDS[text]
     if text in _OLD_BOOLEANS:
         raise Disputed(text)
-    if _INTEGER.fullmatch(text):
+    if re.fullmatch(_INTEGER, text):
         if len(text) > 20 or not -_LARGEST <= int(text) < _LARGEST:
             raise OutOfRange(text)
         return int(text)
-    if _HEXADECIMAL.fullmatch(text):
+    if re.fullmatch(_HEXADECIMAL, text):
         if len(text) > 18 or int(text, 16) >= _LARGEST:
             raise OutOfRange(text)
         return int(text, 16)
-    if _FLOAT.fullmatch(text):
+    if re.fullmatch(_FLOAT, text):
         value = float(text)
         if value in (float("inf"), float("-inf")):
             raise OutOfRange(text)
         return value
-    if _INFINITE.fullmatch(text):
+    if re.fullmatch(_INFINITE, text):
         raise OutOfRange(text)
-    if _DISPUTED.fullmatch(text):
+    if re.fullmatch(_DISPUTED, text):
         raise Disputed(text)
     return text
 

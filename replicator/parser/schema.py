@@ -7,7 +7,10 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
 
 Check = Callable[[Any], bool]
 
@@ -34,6 +37,16 @@ def of_kind(kind: str) -> Check:
     """The check of a kind of document."""
     name = KINDS[kind]
     return compile_check(load(name), name)
+
+
+def judge(document: Document) -> list[Diagnostic]:
+    """What is wrong with the form of a document; empty where it fits its kind's schema."""
+    data = document.root.data
+    if data.get("apiVersion") == API_VERSION and data.get("kind") in KINDS and of_kind(data["kind"])(data):
+        return []
+    from replicator.parser.slips import explain  # jsonschema is slow to import, and few documents are wrong
+
+    return explain(document)
 
 
 @cache

@@ -39,14 +39,11 @@ _FOREIGN = {
 }
 
 
-def judge(document: Document) -> list[Diagnostic]:
-    """Whether a document is one of ours and fits its kind's schema; empty where it does."""
-    root = document.root
-    data = root.data
+def explain(document: Document) -> list[Diagnostic]:
+    """Why a document is none of ours, or does not fit its kind's schema."""
+    data = document.root.data
     if data.get("apiVersion") != schema.API_VERSION or data.get("kind") not in schema.KINDS:
         return [_foreign(document)]
-    if schema.of_kind(document.kind)(data):
-        return []
     return _explain(document)
 
 

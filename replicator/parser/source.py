@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import yaml
@@ -42,8 +43,13 @@ MAX_ALIASED = 100_000  # nodes that aliases may add to one file
 MAX_DOCUMENTS = 10_000
 _MAX_FINDINGS = 100  # of one file; a file with more is not a file of the DSL
 
-# c-printable of YAML 1.2 without the line breaks that only YAML 1.1 knows (U+0085, U+2028, U+2029).
-_UNFIT = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNFIT_ASCII = re.compile("[^\t\n\r\x20-\x7e]")
+
+
+@cache
+def _unfit() -> re.Pattern[str]:
+    """What is not c-printable in YAML 1.2, and the line breaks that only YAML 1.1 knows (U+0085, U+2028, U+2029)."""
+    return re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 class _Mark(Protocol):
@@ -243,7 +249,7 @@ class _Reader:
             raise _Stop
 
     def documents(self) -> Iterator[Document]:
-        if unfit := _UNFIT.search(self.text):
+        if unfit := (_UNFIT_ASCII if self.text.isascii() else _unfit()).search(self.text):
             self.unfit(unfit)
             return
         stream = _Named(self.text.encode())
