@@ -62,9 +62,7 @@ class Bench:
             outputs.append(output_of([*self.replicator, str(path)], self.environment))
         taken_apart = parts.take_apart(*outputs)
         repeated = "".join(part.text for part in taken_apart if part.repeated)
-        print(
-            f"An island and its route are {repeated.count('---')} documents and {len(repeated) / 1e3:.2f} kB."
-        )
+        print(f"An island and its route are {repeated.count('---')} documents and {len(repeated) / 1e3:.2f} kB.")
         (self.directory / "template.jinja").write_text(rivals.jinja_template(taken_apart))
         rivals.write_chart(self.directory / "chart", taken_apart)
 
@@ -91,9 +89,7 @@ class Bench:
 
     def compare(self, name: str) -> str:
         """Whether a rival writes the same documents, digests apart."""
-        texts = [
-            output_of(self.command(which, CHECKED), self.environment) for which in (report.REPLICATOR, name)
-        ]
+        texts = [output_of(self.command(which, CHECKED), self.environment) for which in (report.REPLICATOR, name)]
         ours, theirs = (parts.documents(text) for text in texts)
         return "the same documents" if ours == theirs else "OTHER DOCUMENTS: its row is not comparable"
 
@@ -122,9 +118,7 @@ class Bench:
 
 def _environment(directory: Path) -> dict[str, str]:
     """The caller's, but compiled modules are kept between runs and helm's files go to the directory."""
-    ours = {
-        f"HELM_{kind}_HOME": str(directory / "helm" / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")
-    }
+    ours = {f"HELM_{kind}_HOME": str(directory / "helm" / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
     ours["PYTHONPYCACHEPREFIX"] = str(directory / "pycache")
     dropped = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
     return {name: value for name, value in os.environ.items() if name not in dropped} | ours

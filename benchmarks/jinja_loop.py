@@ -6,9 +6,7 @@ from pathlib import Path
 
 import jinja2
 
-PIECES_PER_WRITE = (
-    400  # writes of about 32 kB: the fastest of the ways that were tried, jinja2's own among them
-)
+PIECES_PER_WRITE = 400  # writes of about 32 kB: the fastest of the ways that were tried, jinja2's own among them
 
 
 def main() -> None:

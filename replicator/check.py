@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from replicator import names
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
-from replicator.model import IslandSet, IslandType, Metadata, Project, Unit, UnitPort
+from replicator.model import IslandSet, IslandType, Metadata, Project, Routing, Unit, UnitPort
 from replicator.parser.source import Mapping, Node, Scalar, Sequence
 from replicator.scope import ISLAND, Scope, island_attributes, keys, let_kinds, scalars
 
@@ -15,6 +15,10 @@ from replicator.scope import ISLAND, Scope, island_attributes, keys, let_kinds, 
 def check(project: Project) -> list[Diagnostic]:
     """All findings of all checks."""
     return [diagnostic for judge in CHECKS for diagnostic in judge(project)]
+
+
+def _documents(project: Project) -> list[IslandType | IslandSet | Routing]:
+    return [*project.types, *project.sets, *project.routings]
 
 
 def _sets_of(project: Project, island_type: IslandType) -> list[IslandSet]:
@@ -38,7 +42,7 @@ def _unique_names(project: Project) -> Iterator[Diagnostic]:
 
 
 def _legal_names(project: Project) -> Iterator[Diagnostic]:
-    for document in (*project.types, *project.sets, *project.routings):
+    for document in _documents(project):
         metadata = document.metadata
         root = document.node
         name = metadata.name
@@ -349,7 +353,7 @@ def _literal_fields(project: Project) -> Iterator[Diagnostic]:
         for route in routing.routes:
             yield from _no_expressions(route.each, route.port, *(d.port for d in route.to))
             yield from _no_expressions(*(route.node.get(field) for field in ("name", "redirect", "timeout", "retries")))
-    for document in (*project.types, *project.sets, *project.routings):
+    for document in _documents(project):
         yield from _no_expressions(document.node.get("metadata"))
         for key in keys(document.node):
             place = key.part(key.text.index("{{"), 2)

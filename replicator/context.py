@@ -139,7 +139,7 @@ class Context:
             return _leaf((bound,), origin) if bound.kind in ("text", "label", "name") else Leaf(bound, origin)
         made = _leaf(bound, origin)
         if self._kind(whole) == "int":  # a port's number
-            return Leaf(int(made.value), origin) if isinstance(made.value, str) else Leaf(bound[0], origin)  # type: ignore[arg-type]
+            return Leaf(int(made.value), origin) if isinstance(made.value, str) else Leaf(bound[0], origin)
         return made
 
     def _kind(self, expression: Expr) -> Kind:

@@ -265,13 +265,14 @@ class _Layers:
                 values[name] = Dynamic((child,), child)
                 continue
             values[name] = data
+            key: tuple[str, type, Any] | None
             try:
                 key = (name, data.__class__, data)
                 if key in self.accepted:
                     continue
                 hash(key)
             except TypeError:
-                key = None  # type: ignore[assignment]
+                key = None
             if param.kind != "map" and not param.fits(data):
                 self.found.append(misfit(param, data, child))
             elif key is not None:
@@ -455,9 +456,7 @@ def _judge_values(plan: SetPlan, layers: _Layers, found: list[Diagnostic]) -> No
     late = {name for name, value in plan.base.items() if _is_late(plan.type.params[name], value)}
     varying = {path[1] for path in plan.varying if path[0] == "params"}
     if required and not varying.issuperset(required):
-        for name in required:
-            if name not in varying:
-                found.append(_missing(plan, name, None))
+        found += [_missing(plan, name, None) for name in required if name not in varying]
         return
     once = late - varying
     for name in sorted(once):
@@ -471,9 +470,7 @@ def _judge_values(plan: SetPlan, layers: _Layers, found: list[Diagnostic]) -> No
     if not (required or each or dynamic):
         return
     for island in plan.islands:
-        for name in required:
-            if name not in island.own:
-                found.append(_missing(plan, name, island))
+        found += [_missing(plan, name, island) for name in required if name not in island.own]
         for name in varying:
             value = island.own.get(name, plan.base.get(name))
             if value is not None and _is_late(plan.type.params[name], value):
@@ -548,7 +545,8 @@ def _identities(plans: Sequence[SetPlan]) -> Iterator[Diagnostic]:
             keys = {island.key for island in short.islands}
             for island in long.islands:
                 if f"{middle}-{island.key}" in keys:
-                    message = f"the islands `{island.path}` and `{short.name}/{middle}-{island.key}` have one name, `{island.name}`"
+                    other = f"{short.name}/{middle}-{island.key}"
+                    message = f"the islands `{island.path}` and `{other}` have one name, `{island.name}`"
                     related = (Related("the other Set", short.model.metadata.name_node.place),)
                     yield Diagnostic("R0507", message, island_place(island), related=related)
 

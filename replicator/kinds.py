@@ -50,8 +50,8 @@ def routing_rank(kind: str) -> int:
     return _ROUTING_RANK[kind]
 
 
-# The key by which the items of a list are matched in a strategic merge, by the list's field (x-kubernetes-patch-merge-key
-# in Kubernetes' OpenAPI). `ports` is by containerPort in a container and by port in a Service.
+# The key by which the items of a list are matched in a strategic merge, by the list's field: the
+# x-kubernetes-patch-merge-key of Kubernetes' OpenAPI. `ports` is by containerPort in a container, by port in a Service.
 MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "containers": ("name",),
     "initContainers": ("name",),

@@ -49,7 +49,7 @@ def label_problem(key: str, value: str) -> str:
     if len(name) > MAX_LABEL or len(prefix) > MAX_SUBDOMAIN or not _QUALIFIED.fullmatch(key):
         return f"`{key}` is no label's key"
     if len(value) > MAX_LABEL or not LABEL_VALUE.fullmatch(value):
-        return f"`{value}` is no label's value: at most 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends"
+        return f"`{value}` is no label's value: at most 63 of A-Z, a-z, 0-9, `-_.`, with a letter or digit at both ends"
     return ""
 
 

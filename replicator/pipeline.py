@@ -15,7 +15,7 @@ from replicator.expander import Setting
 from replicator.model import Project
 from replicator.parser import decode, schema, source
 from replicator.tree import Hole
-from replicator.yaml_text import document
+from replicator.yaml_text import Slot, document
 
 EMITTERS = {"gloo": "replicator.emitters.gloo"}
 """Provider -> the module whose `emit` writes a neutral table for it; imported when it is asked for."""
@@ -37,6 +37,9 @@ class Options(NamedTuple):
     islands: tuple[str, ...] = ()
     only: str = ""
     max_islands: int = expander.MAX_ISLANDS
+
+
+DEFAULTS = Options()
 
 
 class Built(NamedTuple):
@@ -63,7 +66,7 @@ class Built(NamedTuple):
                 yield from one.texts(by_name)
 
 
-def build(sources: Sequence[Source], options: Options = Options()) -> Built:
+def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     """Compile. Findings of a stage are collected; errors of one stop the next."""
     texts: dict[str, str] = {}
     found: list[Diagnostic] = []
@@ -146,7 +149,7 @@ def _routing(
     ]
 
 
-def _routed(name: str, objects: Sequence[stamp.RoutingObject]) -> tuple[list[stamp.Slot], dict[Hole, Place | None]]:
+def _routed(name: str, objects: Sequence[stamp.RoutingObject]) -> tuple[list[Slot], dict[Hole, Place | None]]:
     """The slots that routing objects fill from one Set, and the places of their holes."""
     slots = [slot for one in objects for over, slot in one.slots() if over == name]
     places = {hole: place for one in objects for hole, place in stamp.hole_places(one.manifest.body)} if slots else {}

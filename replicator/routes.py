@@ -31,7 +31,7 @@ _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 `token`
 
 
 class Test(NamedTuple):
-    """A header or query parameter to compare; header names are in lower case. `value` is empty unless exact or regex."""
+    """A header (by its name in lower case) or query parameter; `value` is empty unless exact or regex."""
 
     name: str
     op: Literal["exact", "regex", "present", "absent"]
@@ -39,7 +39,7 @@ class Test(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """Conditions that must all hold. A path prefix is of whole segments and has no `/` at its end, but for `/` itself."""
+    """Conditions that must all hold. A path prefix is of whole segments, without a `/` at its end unless it is `/`."""
 
     path_op: Literal["exact", "prefix", "regex"]
     path: Text
@@ -49,7 +49,7 @@ class Condition(NamedTuple):
 
 
 class Backend(NamedTuple):
-    """A port of a Kubernetes Service. `name` is unique in the Routing; with `over` it is one for each island of a Set."""
+    """A port of a Kubernetes Service. `name` is unique in the Routing; with `over` one for each island of a Set."""
 
     name: Text
     service: Text

@@ -138,12 +138,13 @@ class Scope(NamedTuple):
             place = scalar.part(flaw.offset, flaw.length)
             yield Diagnostic(flaw.code, flaw.message, place, hint=flaw.hint)
         for expression in template.expressions:
-            for read in (*expression.reads, *expression.calls):
+            uses: list[Path | Call] = [*expression.reads, *expression.calls]
+            for use in uses:
                 try:
-                    if isinstance(read, Call):
-                        self.kind_of_call(read)
+                    if isinstance(use, Call):
+                        self.kind_of_call(use)
                     else:
-                        self.kind_of(read)
+                        self.kind_of(use)
                 except Unknown as unknown:
                     place = scalar.part(expression.offset, len(expression.text) + 4)
                     yield Diagnostic(unknown.code, unknown.message, place, hint=unknown.hint)

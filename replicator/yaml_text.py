@@ -78,7 +78,7 @@ def _is_clean_block(value: str) -> bool:
 
 
 def block(value: str, indent: int) -> str:
-    """A multi-line text as a literal block whose lines begin at column `indent`; in quotes where a block cannot hold it."""
+    """A text as a literal block whose lines begin at column `indent`; in quotes where a block cannot hold it."""
     if not _is_clean_block(value):
         return quoted(value)
     pad = " " * indent

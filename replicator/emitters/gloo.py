@@ -71,8 +71,7 @@ def _upstream(table: Table, backend: Backend) -> Manifest:
 def _virtual_service(table: Table) -> Manifest:
     routes: list[Tree] = []
     for rule in table.rules:
-        for entry in _entries(table, rule):
-            routes.append(Repeat(entry, rule.over) if rule.over else entry)
+        routes += (Repeat(entry, rule.over) if rule.over else entry for entry in _entries(table, rule))
     body = {
         "apiVersion": "gateway.solo.io/v1",
         "kind": "VirtualService",

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from replicator.expression.template import Call, Flaw, Path
 from replicator.expression.values import OMIT, Failure, Kind, either, kind_of, text_of
@@ -47,7 +48,7 @@ _TESTS = frozenset(
         "divisibleby",
     ]
 )
-_REFUSED = {
+_REFUSED: dict[type[nodes.Node], str] = {
     nodes.Pow: "there is no `**`",
     nodes.Div: "there is no `/`; `//` divides integers",
     nodes.Slice: "there are no slices",
@@ -384,7 +385,7 @@ def _compile(tree: nodes.Expr, reads: tuple[Path, ...], calls: tuple[Call, ...])
         template = _sandbox.from_string(root)
 
     def run(values: Mapping[str, Any]) -> Any:
-        context = template.new_context(values)
+        context = template.new_context(dict(values))
         for _ in template.root_render_func(context):
             pass
         return context.vars["result"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 from replicator.diagnostics import Diagnostic, Place, nearest
@@ -34,11 +35,15 @@ def read_parameter(name: str, node: Mapping, place: Place) -> tuple[Param, list[
         hint = "letters, digits and _, not beginning with a digit"
         found.append(Diagnostic("R0309", message, place, hint=hint))
     data = {keyword: value for keyword, value in node.data.items() if keyword != "default"}
-    fits = (lambda value: True) if found else schema.compile_check(data)
+    fits: schema.Check = _anything if found else schema.compile_check(data)
     default = node.items.get("default")
     if default is not None and not fits(default.data):
         found += [_misfit(name, default, data)]
     return Param(name, data, fits, default, node, place), found
+
+
+def _anything(value: Any) -> bool:
+    return True
 
 
 def _misfit(name: str, default: Node, data: dict[str, Any]) -> Diagnostic:
@@ -60,9 +65,9 @@ def _judge(node: Mapping) -> Iterator[Diagnostic]:
         if keyword not in known:
             message = f"`{keyword}` says nothing about a parameter of type {of_type}"
             yield Diagnostic("R0309", message, node.key_place(keyword), hint=nearest(keyword, known))
-    if (pattern := node.items.get("pattern")) is not None and isinstance(pattern.data, str):
-        if problem := pattern_problem(pattern.data):
-            yield Diagnostic("R0309", problem, pattern.place)
+    pattern = node.items.get("pattern")
+    if pattern is not None and isinstance(pattern.data, str) and (problem := pattern_problem(pattern.data)):
+        yield Diagnostic("R0309", problem, pattern.place)
     children = [node.items.get("items"), node.items.get("additionalProperties")]
     properties = node.items.get("properties")
     if isinstance(properties, Mapping):
@@ -82,8 +87,8 @@ def pattern_problem(pattern: str) -> str:
         compiled = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         return f"not a regular expression: {error}"
-    import re._parser as regex_parser  # the standard library's own syntax tree; there is no public one
-
+    # The standard library's own syntax tree: there is no public one.
+    regex_parser: Any = import_module("re._parser")
     if _repeats(regex_parser.parse(pattern, compiled.flags), 0):
         return "a pattern with a repetition inside a repetition can take for ever"
     return ""

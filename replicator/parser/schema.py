@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    pass
+    from replicator.diagnostics import Diagnostic
+    from replicator.parser.source import Document
 
 Check = Callable[[Any], bool]
 
@@ -77,8 +78,8 @@ _TYPES: dict[str, Check] = {
 
 # Keywords that say nothing about validity.
 ANNOTATIONS = frozenset(
-    ["$schema", "$id", "$defs", "title", "description", "default", "examples"]
-    + ["x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-or-string"]
+    "$schema $id $defs title description default examples "
+    "x-kubernetes-preserve-unknown-fields x-kubernetes-int-or-string".split()
 )
 
 
@@ -135,11 +136,10 @@ def _properties(argument: Any, schema: dict[str, Any], file: str) -> Check | Non
         return None  # `additionalProperties` is done by `properties`
     checks = {name: compile_check(child, file) for name, child in schema.get("properties", {}).items()}
     rest = schema.get("additionalProperties", True)
-    other: Check | None
-    if isinstance(rest, dict):
-        other = compile_check(rest, file)
+    if isinstance(rest, bool):
+        other: Check | None = None if rest else lambda value: False
     else:
-        other = None if rest else lambda value: False
+        other = compile_check(rest, file)
     find_check = checks.get
 
     def check(value: Any) -> bool:
@@ -189,7 +189,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _sized(of: type | tuple[type, ...], test: Callable[[int, int], bool]) -> Callable[..., Check]:
+def _sized(
+    of: type[str] | type[list[Any]] | type[dict[str, Any]], test: Callable[[int, int], bool]
+) -> Callable[..., Check]:
     def maker(argument: Any, schema: dict[str, Any], file: str) -> Check:
         return lambda value: not isinstance(value, of) or test(len(value), argument)
 

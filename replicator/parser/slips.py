@@ -144,9 +144,11 @@ def _value_for_schema(value: Any, name: str, place: Place, path: str) -> Diagnos
 
 def _phrases(error: ValidationError) -> Iterator[tuple[str, str, str, str]]:
     """Code, message, hint and (for an unknown field) the key of what jsonschema found."""
-    keyword, wanted, value = error.validator, error.validator_value, error.instance
+    keyword, value = error.validator, error.instance
+    wanted: Any = error.validator_value
+    here: Any = error.schema
     if keyword == "additionalProperties" and isinstance(value, dict):
-        known = error.schema.get("properties", {})
+        known = here.get("properties", {})
         for name in value:
             if name not in known:
                 foreign = _FOREIGN.get(name)
@@ -198,7 +200,8 @@ def _phrases(error: ValidationError) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _choice(error: ValidationError) -> str:
-    known = sorted(error.schema.get("properties", {}))
+    here: Any = error.schema
+    known = sorted(here.get("properties", {}))
     return "exactly one of: " + ", ".join(known) if known else ""
 
 

@@ -24,7 +24,7 @@ from replicator.diagnostics import Diagnostic, Place, Related
 from replicator.parser.scalars import SUSPECTS, Disputed, OutOfRange, resolve
 
 try:
-    from yaml.cyaml import CParser as _Parser
+    from yaml._yaml import CParser as _Parser
 except ImportError:  # PyYAML built without libyaml: slower, the same events
     from yaml.parser import Parser as _PureParser
     from yaml.reader import Reader
@@ -309,7 +309,7 @@ class _Reader:
         if not hint and "\t" in lines[line][: column + 1]:
             hint = "YAML is indented with spaces, never with tabs"
         message = "not YAML: " + (error.problem or "it cannot be read").replace("did not find", "missing")
-        related = ()
+        related: tuple[Related, ...] = ()
         if (
             error.context_mark
             and error.context
