@@ -78,8 +78,17 @@ _TYPES: dict[str, Check] = {
 
 # Keywords that say nothing about validity.
 ANNOTATIONS = frozenset(
-    "$schema $id $defs title description default examples "
-    "x-kubernetes-preserve-unknown-fields x-kubernetes-int-or-string".split()
+    [
+        "$schema",
+        "$id",
+        "$defs",
+        "title",
+        "description",
+        "default",
+        "examples",
+        "x-kubernetes-preserve-unknown-fields",
+        "x-kubernetes-int-or-string",
+    ]
 )
 
 
