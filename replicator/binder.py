@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from replicator import names
-from replicator.context import ISLAND_NAME, Context
-from replicator.diagnostics import Diagnostic, Related
+from replicator.context import ISLAND_NAME, NO_DATA, Context, Data
+from replicator.decisions import Decision, Decisions
+from replicator.diagnostics import Diagnostic, Place, Related, nearest
+from replicator.emitters import external as external_emitter
 from replicator.emitters import island as island_emitter
 from replicator.emitters import pods as pods_emitter
+from replicator.emitters import resources as resources_emitter
 from replicator.expander import Island, SetPlan, island_place
-from replicator.expression.template import Expr, parse
-from replicator.expression.values import OMIT, STRUCTURAL, Failure
+from replicator.expression.template import parse
 from replicator.kinds import apply_rank
-from replicator.parser.source import Scalar
-from replicator.references import rewrite
-from replicator.scope import scalars
-from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree
+from replicator.references import is_given, rewrite
+from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree, leaf
 from replicator.yaml_text import Piece, document
 
 MAX_STENCILS = 256  # kept at once; beyond, shapes are bound again when they come back
@@ -38,7 +37,7 @@ class Stencil(NamedTuple):
 
 
 class BoundSet(NamedTuple):
-    """A Set bound: the objects of the whole Set, and the stencil of each of its islands by the island's shape."""
+    """A Set bound: the objects that stand beside its islands, and the stencil of each island by the island's shape."""
 
     plan: SetPlan
     context: Context
@@ -47,117 +46,221 @@ class BoundSet(NamedTuple):
     stencil: Callable[[str], Stencil]
 
 
-def bind(plan: SetPlan) -> tuple[BoundSet, list[Diagnostic]]:
+def bind(plan: SetPlan, data: Data = NO_DATA) -> tuple[BoundSet, list[Diagnostic]]:
     """Bind a Set. Every shape is bound once here, so that what is wrong with any of them is found."""
-    found: list[Diagnostic] = []
-    structural = _structural(Context(plan, {}))
-    varies = any(plan.varying & reads for _, _, reads in structural)
-    first = next(iter(plan.islands), None)
-    shape_of = _Shapes(plan, structural, found)
-    fixed = shape_of(first) if first is not None and not varies else ""
-    context = Context(plan, shape_of.values(fixed))
-    stencils: dict[str, Stencil] = {}
+    binder = _Binder(plan, data)
+    return binder.bind(), binder.found
 
-    def stencil(shape: str) -> Stencil:
-        made = stencils.get(shape)
+
+class _Wanted(Exception):
+    """A reference whose value is needed: its expressions decide structure from here on."""
+
+
+class _Binder:
+    def __init__(self, plan: SetPlan, data: Data) -> None:
+        self.plan = plan
+        self.data = data
+        self.found: list[Diagnostic] = []
+        self.context = Context(plan, {}, data)
+        self.decisions = Decisions(self.context, plan.type.resources, self.found)
+        self.mixed = any(island.implementation for island in plan.islands) if plan.model.islands else False
+        self.first = next(iter(plan.islands), None)
+        self.stencils: dict[str, Stencil] = {}
+        self.once: dict[tuple[str, str, Text], Bound] = {}
+        self.shared_names: dict[tuple[str, str], Text] = {}
+
+    @property
+    def varies(self) -> bool:
+        """Whether islands differ in structure."""
+        promoted = any(
+            self.context.reads(decision.expression) & self.plan.varying for decision in self.decisions.promoted
+        )
+        return self.mixed or promoted or bool(self.decisions.reads & self.plan.varying)
+
+    def bind(self) -> BoundSet:
+        shared = self.shared()
+        while True:
+            try:
+                objects = self.islands()
+                break
+            except _Wanted:
+                self.stencils.clear()
+                self.once.clear()
+        objects = tuple(sorted((*shared, *objects, *self.once.values()), key=_order))
+        fixed = self.shape(self.first) if self.first is not None and not self.varies else None
+        shape_of = self.shape if fixed is None else (lambda island: fixed)
+        return BoundSet(self.plan, self.context, objects, shape_of, self.stencil)
+
+    def shape(self, island: Island) -> str:
+        """What an island's structure depends on: its implementation, and the values of its structural expressions."""
+        implementation = island.implementation
+        return f"{implementation}\n" if implementation else "\n" + self.decisions.shape(island)
+
+    def stencil(self, shape: str) -> Stencil:
+        made = self.stencils.get(shape)
         if made is None:
-            if len(stencils) >= MAX_STENCILS:
-                del stencils[next(iter(stencils))]
-            of_shape = Context(plan, shape_of.values(shape))
-            emit = pods_emitter.emit_island if context.pods else island_emitter.emit
-            made = stencils[shape] = Stencil(tuple(_finish(emit(of_shape), of_shape, found)))
+            if len(self.stencils) >= MAX_STENCILS:
+                del self.stencils[next(iter(self.stencils))]
+            made = self.stencils[shape] = Stencil(tuple(self.make(shape)))
         return made
 
-    objects: tuple[Bound, ...] = ()
-    if first is not None:
-        shapes = {shape_of(island): island for island in plan.islands} if varies else {fixed: first}
+    def make(self, shape: str) -> Iterator[Bound]:
+        """The objects of an island of one shape."""
+        implementation, _, values = shape.partition("\n")
+        context = self.context_of(self.decisions.known[values] if not implementation else {})
+        if implementation:
+            made = list(external_emitter.emit(context, context.type.implementations[implementation]))
+        elif context.pods:
+            made = list(pods_emitter.emit_island(context))
+        else:
+            made = list(island_emitter.emit(context))
+            made += resources_emitter.emit(context, context.type.resources)
+        if self.plan.model.scope == "namespace" and not context.pods:
+            made += island_emitter.emit_namespace(context)
+        for one in self.finish(made, context):
+            if not one.manifest.once:
+                yield one
+                continue
+            key = (one.manifest.api_version, one.manifest.kind, one.manifest.name)
+            earlier = self.once.setdefault(key, one)
+            if earlier.pieces != one.pieces:
+                name = _fixed(one.manifest.name)
+                message = f"the {one.manifest.kind} `{name}` stands once beside all islands, but differs between them"
+                self.found.append(Diagnostic("R0507", message, one.manifest.origin.place))
+
+    def context_of(self, structure: Mapping[str, Any], shared: bool = False) -> Context:
+        return Context(self.plan, structure, self.data, shared)
+
+    def islands(self) -> tuple[Bound, ...]:
+        """Bind every shape there is; the objects of the whole Set, where its form has any."""
+        if self.first is None:
+            return ()
+        shapes = {self.shape(island): island for island in self.plan.islands} if self.varies else {}
+        shapes = shapes or {self.shape(self.first): self.first}
         for shape in shapes:
-            made = stencil(shape)
-            found += _too_long(plan, made)
-        if context.pods:
-            objects = tuple(_finish(pods_emitter.emit_set(context), context, found))
-            found += _uniform(plan, objects)
-            found += _set_names(plan, objects)
-    one: Callable[[Island], str] = shape_of if varies else (lambda island: fixed)
-    return BoundSet(plan, context, objects, one, stencil), found
+            self.found += _too_long(self.plan, self.stencil(shape))
+        if not self.context.pods:
+            return ()
+        values = self.decisions.known[self.shape(self.first).partition("\n")[2]]
+        context = self.context_of(values)
+        objects = tuple(self.finish(list(pods_emitter.emit_set(context)), context))
+        self.found += _uniform(self.plan, objects)
+        self.found += _set_names(self.plan, objects)
+        return objects
+
+    def shared(self) -> tuple[Bound, ...]:
+        """What stands once beside the islands: `shared`."""
+        resources = self.plan.model.shared
+        if not resources:
+            return ()
+        decisions = Decisions(self.context_of({}, shared=True), resources, self.found)
+        everyone = Island(self.plan, "", 0, {}, None)
+        context = self.context_of(decisions.known[decisions.shape(everyone)], shared=True)
+        made = list(resources_emitter.emit(context, resources))
+        self.shared_names = {(manifest.kind, manifest.local): manifest.name for manifest in made}
+        return tuple(self.finish(made, context))
+
+    def finish(self, made: list[Manifest], context: Context) -> Iterator[Bound]:
+        """Write references out in full, put the objects in order, and cut them into text."""
+        own = {(manifest.kind, manifest.local): manifest.name for manifest in made if manifest.local}
+        known = _Names(own, self.shared_names, context)
+        self.found += _twice(made)
+        finished = []
+        for manifest in made:
+            body = rewrite(manifest.kind, manifest.body, known.answer)
+            finished.append(manifest._replace(body=body))
+        if known.wanted:
+            promoted = {decision.expression.text for decision in self.decisions.promoted}
+            new = [decision for decision in known.wanted if decision.expression.text not in promoted]
+            if new:
+                self.decisions.promoted += new
+                raise _Wanted
+        self.found += known.found
+        self.found += context.found
+        context.found = []
+        for manifest in sorted(finished, key=order_of):
+            yield Bound(manifest, document(manifest.body))
 
 
-Structural = tuple[Expr, Scalar, frozenset[tuple[str, ...]]]
+class _Names:
+    """What answers a reference: an object of the island, a shared one, or one that is declared external."""
+
+    def __init__(
+        self, own: Mapping[tuple[str, str], Text], shared: Mapping[tuple[str, str], Text], context: Context
+    ) -> None:
+        self.own = own
+        self.shared = shared
+        self.full = {(kind, name) for (kind, _), name in (*own.items(), *shared.items())}
+        self.context = context
+        self.external = {
+            (kind, context.text(scalar)) for kind, scalars in context.type.external.items() for scalar in scalars
+        }
+        self.found: list[Diagnostic] = []
+        self.wanted: list[Decision] = []
+
+    def answer(self, kind: str, reference: Leaf) -> Leaf:
+        """The reference with its target's full name. Those that emitters made (they have no place) are full already."""
+        name = reference.value
+        place = reference.origin.place
+        if place is None or not isinstance(name, (str, tuple)):
+            return reference
+        if isinstance(name, str):
+            full = self.own.get((kind, name)) or self.shared.get((kind, name))
+            if full is not None:
+                return leaf(full, reference.origin)
+            if not name or is_given(kind, name) or (kind, (name,)) in self.external:
+                return reference
+        elif (kind, name) in self.full or (kind, name) in self.external or is_given(kind, "") or self._promote(place):
+            return reference
+        self._unanswered(kind, name, place)
+        return reference
+
+    def _promote(self, place: Place) -> bool:
+        """Ask for the values of a reference's expressions, unless they tell every island apart."""
+        scalar = self.context.bound.get(place)
+        if scalar is None:
+            return False
+        expressions = parse(scalar.text).expressions
+        if any(path[0] == "island" for expression in expressions for path in self.context.reads(expression)):
+            return False
+        self.wanted += [Decision(expression, scalar) for expression in expressions]
+        return True
+
+    def _unanswered(self, kind: str, name: str | Text, place: Place) -> None:
+        shown = (
+            name if isinstance(name, str) else self.context.bound[place].text if place in self.context.bound else "?"
+        )
+        known = [local for of_kind, local in (*self.own, *self.shared) if of_kind == kind]
+        known += ["".join(map(str, text)) for of_kind, text in self.external if of_kind == kind and len(text) == 1]
+        close = nearest(shown, known) if known else ""
+        hint = close if close.startswith("did") else f'if it exists outside: external: {{{kind}: ["{shown}"]}}'
+        message = f"the {kind} `{shown}` is neither in the set nor declared external"
+        self.found.append(Diagnostic("R0603", message, place, hint=hint))
 
 
-def _structural(context: Context) -> list[Structural]:
-    """The expressions whose values decide structure: maps, lists, what may be omitted, and the numbers of ports."""
-    found: dict[str, Structural] = {}
-    for unit in context.type.units.values():
-        for field, node in unit.node.items.items():
-            for scalar in scalars(node):
-                template = parse(scalar.text)
-                for expression in template.expressions:
-                    whole = template.whole is expression
-                    decides = whole and (expression.omits or context.scope.kind_of_expression(expression) in STRUCTURAL)
-                    if decides or field == "ports":
-                        found.setdefault(expression.text, (expression, scalar, context.reads(expression)))
-    return list(found.values())
-
-
-class _Shapes:
-    """The shape of an island: the canonical JSON of its structural values."""
-
-    def __init__(self, plan: SetPlan, structural: list[Structural], found: list[Diagnostic]) -> None:
-        self.context = Context(plan, {})
-        self.structural = structural
-        self.found = found
-        self.known: dict[str, dict[str, Any]] = {"": {}}
-
-    def __call__(self, island: Island) -> str:
-        if not self.structural:
-            return ""
-        values: dict[str, Any] = {}
-        for expression, scalar, _ in self.structural:
-            try:
-                values[expression.text] = self.context.evaluate(expression, island)
-            except Failure as failure:
-                related = (Related("for this island", island_place(island)),)
-                message = str(failure)
-                self.found.append(Diagnostic(failure.code, message, scalar.place, hint=failure.hint, related=related))
-                values[expression.text] = None
-        shape = json.dumps(values, sort_keys=True, default=_omitted)
-        self.known.setdefault(shape, values)
-        return shape
-
-    def values(self, shape: str) -> Mapping[str, Any]:
-        return self.known[shape]
-
-
-def _omitted(value: Any) -> Any:
-    assert value is OMIT
-    return {"omit": True}
-
-
-def _finish(manifests: Iterable[Manifest], context: Context, found: list[Diagnostic]) -> Iterator[Bound]:
-    """Write references out in full, put the objects in order, and cut them into text."""
-    made = list(manifests)
-    own = {(manifest.kind, _local(manifest, context)): manifest.name for manifest in made}
-    finished = []
+def _twice(made: Iterable[Manifest]) -> Iterator[Diagnostic]:
+    """Two objects of one kind and name in one island."""
+    first: dict[tuple[str, str, Text], Manifest] = {}
     for manifest in made:
-        rewritten, problems = rewrite(manifest, lambda kind, name: own.get((kind, name)), context.type.external)
-        found += problems
-        finished.append(rewritten)
-    found += context.found
-    context.found = []
-    finished.sort(key=lambda manifest: (apply_rank(manifest.kind), _sort_name(manifest.name)))
-    for manifest in finished:
-        yield Bound(manifest, document(manifest.body))
+        group = manifest.api_version.rpartition("/")[0]
+        earlier = first.setdefault((group, manifest.kind, manifest.name), manifest)
+        if earlier is not manifest:
+            name = manifest.local or _fixed(manifest.name)
+            place = earlier.origin.place
+            related = (Related("the first one", place),) if place else ()
+            message = f"a second {manifest.kind} of the name `{name}`"
+            yield Diagnostic("R0507", message, manifest.origin.place, related=related)
 
 
-def _local(manifest: Manifest, context: Context) -> str:
-    """An object's name within its island."""
-    last = manifest.name[-1]
-    local = last if isinstance(last, str) else ""
-    return local.removeprefix(context.plan.name).removeprefix("-") if context.pods else local.removeprefix("-")
+def order_of(manifest: Manifest) -> tuple[int, str, str]:
+    return apply_rank(manifest.kind), manifest.kind, _fixed(manifest.name)
 
 
-def _sort_name(name: Text) -> str:
+def _order(one: Bound) -> tuple[int, str, str]:
+    return order_of(one.manifest)
+
+
+def _fixed(name: Text) -> str:
     return "".join(part if isinstance(part, str) else "" for part in name)
 
 
@@ -185,8 +288,8 @@ def _too_long(plan: SetPlan, stencil: Stencil) -> Iterator[Diagnostic]:
             place = island_place(longest)
             related: tuple[Related, ...] = ()
             if bound is not None and bound.manifest.origin.place is not None:
-                related = (Related("made from this unit", bound.manifest.origin.place),)
-            hint = "shorten the Set's name, the island's key or the unit's name"
+                related = (Related("made from this", bound.manifest.origin.place),)
+            hint = "shorten the Set's name, the island's key or the object's name"
             yield Diagnostic("R0506", message, place, longest.path, hint, related)
 
 
@@ -194,7 +297,7 @@ def _set_names(plan: SetPlan, objects: Iterable[Bound]) -> Iterator[Diagnostic]:
     for bound in objects:
         manifest = bound.manifest
         limit = names.MAX_NAME.get(manifest.kind, names.MAX_SUBDOMAIN)
-        name = _sort_name(manifest.name)
+        name = _fixed(manifest.name)
         if len(name) > limit:
             message = f"the {manifest.kind} `{name}` has {len(name)} characters; Kubernetes takes at most {limit}"
             place = plan.model.metadata.name_node.place
@@ -204,14 +307,14 @@ def _set_names(plan: SetPlan, objects: Iterable[Bound]) -> Iterator[Diagnostic]:
 def _uniform(plan: SetPlan, objects: Iterable[Bound]) -> Iterator[Diagnostic]:
     """One StatefulSet has one template: no value in it may differ between its pods."""
     for bound in objects:
-        for leaf in _leaves(bound.manifest.body):
-            parts = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
+        for one in _leaves(bound.manifest.body):
+            parts = one.value if isinstance(one.value, tuple) else (one.value,)
             for part in parts:
-                if isinstance(part, Hole) and leaf.origin.place and part.source.reads & plan.varying:
+                if isinstance(part, Hole) and one.origin.place and part.source.reads & plan.varying:
                     name = ".".join(sorted(part.source.reads & plan.varying)[0])
                     message = f"`{name}` differs between pods of one StatefulSet, whose template is the same for all"
                     hint = "give the islands one value, or form: copies"
-                    yield Diagnostic("R0602", message, leaf.origin.place, hint=hint)
+                    yield Diagnostic("R0602", message, one.origin.place, hint=hint)
 
 
 def _leaves(node: Tree) -> Iterator[Leaf]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
+from typing import Any
 
 from replicator import names
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
-from replicator.model import IslandSet, IslandType, Metadata, Project, Routing, Unit, UnitPort
+from replicator.expression.template import parse
+from replicator.model import IslandSet, IslandType, Metadata, Project, Resource, Routing, Unit, UnitPort
 from replicator.parser.source import Mapping, Node, Scalar, Sequence
 from replicator.scope import ISLAND, Scope, island_attributes, keys, let_kinds, scalars
 
@@ -70,7 +73,7 @@ def _legal_names(project: Project) -> Iterator[Diagnostic]:
             yield from _legal_port(name, type_port.place)
         for names_node in _children(island_type.node.get("spec", "external")):
             for item in names_node.items if isinstance(names_node, Sequence) else ():
-                if not names.is_subdomain(item.data):
+                if "{{" not in item.data and not names.is_subdomain(item.data):
                     yield Diagnostic("R0304", f"`{item.data}` is no name of a Kubernetes object", item.place)
 
 
@@ -104,6 +107,14 @@ def _types_exist(project: Project) -> Iterator[Diagnostic]:
 def _type_ports(project: Project) -> Iterator[Diagnostic]:
     for island_type in project.types:
         for port in island_type.ports.values():
+            if (port.unit is None) == (port.service is None):
+                hint = "{unit: NAME, port: NAME}, or {service: NAME, port: 80} of a Service in `resources`"
+                yield Diagnostic("R0205", "a port is of a unit or of a Service", port.place, hint=hint)
+                continue
+            if port.unit is None:
+                if not isinstance(port.port.data, int) or not 0 < port.port.data < 65536:
+                    yield Diagnostic("R0205", "a Service's port is a number from 1 to 65535", port.port.place)
+                continue
             unit = island_type.units.get(port.unit.text)
             if unit is None:
                 message = f"there is no unit `{port.unit.text}`"
@@ -158,7 +169,7 @@ def _source(island_type: IslandType, source: Mapping, place: Place) -> Iterator[
 
 
 def _declared(island_type: IslandType, kind: str, node: Node) -> Iterator[Diagnostic]:
-    declared = island_type.external.get(kind, frozenset())
+    declared = [scalar.text for scalar in island_type.external.get(kind, ())]
     if node.data not in declared:
         hint = nearest(node.data, declared) if declared else ""
         yield Diagnostic(
@@ -188,6 +199,12 @@ def _files(project: Project) -> Iterator[Diagnostic]:
                     yield Diagnostic("R0308", f"two files of the ConfigMap key `{key}`", place, related=related)
 
 
+# Which kinds of workload have a field.
+_OF_KINDS = {
+    "replicas": ("Deployment", "StatefulSet"),
+    "autoscale": ("Deployment", "StatefulSet"),
+    "schedule": ("CronJob",),
+}
 _GIVEN_OTHERWISE = {
     "replicas": "the unit's own `replicas`",
     "selector": "the compiler: it keeps islands apart",
@@ -204,6 +221,21 @@ def _workloads(project: Project) -> Iterator[Diagnostic]:
             if unit.storage and unit.kind != "StatefulSet" and not pods:
                 hint = "kind: StatefulSet; for a volume that need not last: pod: {volumes: [{name: …, emptyDir: {}}]}"
                 yield Diagnostic("R0307", f"a {unit.kind} has no `storage`", unit.node.key_place("storage"), hint=hint)
+            for field, kinds in _OF_KINDS.items():
+                if field in unit.node.items and unit.kind not in kinds:
+                    hint = f"kind: {' or '.join(kinds)}"
+                    message = f"a {unit.kind} has no `{field}`"
+                    yield Diagnostic("R0307", message, unit.node.key_place(field), hint=hint)
+            if unit.kind == "CronJob" and unit.schedule is None:
+                hint = 'schedule: "0 3 * * *"'
+                yield Diagnostic("R0202", 'missing field "schedule": when the Jobs start', unit.place, hint=hint)
+            if unit.autoscale and unit.replicas:
+                place = unit.node.key_place("replicas")
+                related = (Related("the autoscaler decides it", unit.node.key_place("autoscale")),)
+                yield Diagnostic("R0307", "`replicas` beside `autoscale`", place, hint="remove it", related=related)
+            if unit.autoscale and not {"cpu", "memory", "metrics"} & unit.autoscale.items.keys():
+                place = unit.node.key_place("autoscale")
+                yield Diagnostic("R0202", "an autoscaler needs a metric: cpu, memory or metrics", place, hint="cpu: 70")
             yield from _claims(unit)
             for field in unit.spec.items if unit.spec else ():
                 if field in _GIVEN_OTHERWISE and unit.spec:
@@ -232,13 +264,24 @@ def _counts(project: Project) -> Iterator[Diagnostic]:
         spec = island_set.node.items["spec"]
         assert isinstance(spec, Mapping)
         place = island_set.node.key_place("spec")
-        if (island_set.islands is None) == (island_set.replicas is None):
-            both = island_set.islands is not None
-            message = "`islands` and `replicas` at once" if both else "nothing says which islands there are"
-            where = spec.key_place("replicas") if both else place
-            yield Diagnostic("R0311", message, where, hint="islands: {eu: {}, us: {}} for keys, or replicas: 3")
-        if island_set.replicas is None and "start" in spec.items:
-            yield Diagnostic("R0311", "`start` counts with `replicas` only", spec.key_place("start"))
+        ways = [field for field in ("islands", "replicas", "matrix") if field in spec.items]
+        if len(ways) != 1:
+            message = f"`{ways[0]}` and `{ways[1]}` at once" if ways else "nothing says which islands there are"
+            where = spec.key_place(ways[1]) if ways else place
+            hint = "islands: {eu: {}, us: {}} for keys, replicas: 3, or matrix: {region: [eu, us]}"
+            yield Diagnostic("R0311", message, where, hint=hint)
+        for field, of in (("start", "replicas"), ("exclude", "matrix")):
+            if field in spec.items and of not in spec.items:
+                yield Diagnostic("R0311", f"`{field}` goes with `{of}` only", spec.key_place(field))
+        if "namespaces" in spec.items and island_set.scope != "namespace":
+            hint = "scope: namespace"
+            yield Diagnostic(
+                "R0310", "`namespaces` goes with `scope: namespace`", spec.key_place("namespaces"), hint=hint
+            )
+        if island_set.form == "copies":
+            for field in ("workload", "reserved", "statefulSet"):
+                if field in spec.items:
+                    yield Diagnostic("R0310", f"`{field}` goes with `form: pods`", spec.key_place(field))
 
 
 def _pods(project: Project) -> Iterator[Diagnostic]:
@@ -259,15 +302,25 @@ def _pods(project: Project) -> Iterator[Diagnostic]:
             continue
         assert form is not None
         related = (Related("this Set is one StatefulSet", form.place),)
-        if island_set.islands is not None:
-            message = "islands of `form: pods` have no names but their ordinals"
-            place = island_set.node.items["spec"].key_place("islands")  # type: ignore[attr-defined]
-            yield Diagnostic("R0310", message, place, hint="replicas: N", related=related)
+        spec = island_set.node.items["spec"]
+        assert isinstance(spec, Mapping)
+        for way in ("islands", "matrix"):
+            if way in spec.items:
+                message = "islands of `form: pods` have no names but their ordinals"
+                yield Diagnostic("R0310", message, spec.key_place(way), hint="replicas: N", related=related)
+        if island_set.scope == "namespace":
+            message = "the pods of one StatefulSet are in one namespace"
+            yield Diagnostic("R0310", message, spec.key_place("scope"), hint="scope: prefix", related=related)
+        if island_type.resources:
+            message = "`form: pods` makes one pod of an island: the Type's `resources` have no place in it"
+            hint = "put what all pods share into the Set's `shared`, or use form: copies"
+            yield Diagnostic("R0310", message, island_type.resources[0].place, hint=hint, related=related)
+        yield from _advanced(island_set, spec)
         containers = [unit for unit in island_type.units.values() if not unit.init]
         if not containers:
             yield Diagnostic("R0310", "every unit is an init container", island_set.type.place, related=related)
         for unit in island_type.units.values():
-            for field in ("kind", "replicas", "spec", "service"):
+            for field in ("kind", "replicas", "autoscale", "schedule", "spec", "service"):
                 if field in unit.node.items:
                     message = f"a unit of `form: pods` is a container: it has no `{field}` of its own"
                     yield Diagnostic("R0310", message, unit.node.key_place(field), related=related)
@@ -288,14 +341,91 @@ def _pods(project: Project) -> Iterator[Diagnostic]:
                 yield Diagnostic("R0305", f"two ports of one pod named `{port.name}`", port.place, related=both)
 
 
+def _advanced(island_set: IslandSet, spec: Mapping) -> Iterator[Diagnostic]:
+    """The rules of OpenKruise's webhook, which its CRD does not hold, and what the core StatefulSet does not have.
+
+    openkruise/kruise: pkg/webhook/statefulset/validating/statefulset_validation.go
+    """
+    core = island_set.workload == "StatefulSet"
+    if core and island_set.reserved:
+        hint = "workload: AdvancedStatefulSet (OpenKruise)"
+        yield Diagnostic(
+            "R0310", "Kubernetes' StatefulSet cannot leave ordinals out", spec.key_place("reserved"), hint=hint
+        )
+    given = island_set.stateful_set
+    if given is None:
+        return
+    for field in given.items:
+        if field in _MADE_FOR_PODS:
+            hint = f"it comes from {_MADE_FOR_PODS[field]}"
+            yield Diagnostic("R0307", f"`{field}` is not yours to give here", given.key_place(field), hint=hint)
+        elif core and field in _KRUISE_FIELDS:
+            hint = "workload: AdvancedStatefulSet (OpenKruise)"
+            message = f"Kubernetes' StatefulSet has no `{field}`"
+            yield Diagnostic("R0307", message, given.key_place(field), hint=hint)
+    rolling = given.get("updateStrategy", "rollingUpdate")
+    if not isinstance(rolling, Mapping):
+        return
+    if given.get("updateStrategy", "type") is not None and given.data["updateStrategy"].get("type") == "OnDelete":
+        yield Diagnostic("R0307", "updateStrategy OnDelete has no rollingUpdate", rolling.place)
+    for field in rolling.items:
+        if core and field not in ("partition", "maxUnavailable"):
+            hint = "workload: AdvancedStatefulSet (OpenKruise)"
+            message = f"Kubernetes' StatefulSet has no rollingUpdate.{field}"
+            yield Diagnostic("R0307", message, rolling.key_place(field), hint=hint)
+    if core:
+        return
+    parallel = given.data.get("podManagementPolicy", "Parallel") == "Parallel"
+    limited = [(rolling, "maxUnavailable"), (rolling, "unorderedUpdate")]
+    scaling = given.items.get("scaleStrategy")
+    if isinstance(scaling, Mapping):
+        limited.append((scaling, "maxUnavailable"))
+    for holder, field in limited:
+        if field in holder.items and holder.data[field] != 1 and not parallel:
+            message = f"`{field}` needs podManagementPolicy: Parallel"
+            yield Diagnostic("R0307", message, holder.key_place(field))
+    ready = rolling.items.get("minReadySeconds")
+    if ready is not None and not (isinstance(ready.data, int) and 0 <= ready.data <= 300):
+        yield Diagnostic("R0307", "minReadySeconds is from 0 to 300", ready.place)
+    for holder, field in limited:
+        node = holder.items.get(field)
+        if isinstance(node, Scalar) and isinstance(node.data, str) and not re.fullmatch(r"[0-9]+%", node.data):
+            yield Diagnostic("R0307", f"`{node.data}` is neither a number nor a percentage", node.place)
+
+
+_MADE_FOR_PODS = {
+    "replicas": "the Set's `replicas`",
+    "ordinals": "the Set's `start`",
+    "reserveOrdinals": "the Set's `reserved`",
+    "selector": "the compiler: it selects the Set's pods",
+    "serviceName": "the compiler: the Set's headless Service",
+    "template": "the Type's units",
+    "volumeClaimTemplates": "the units' `storage`",
+}
+_KRUISE_FIELDS = frozenset(["scaleStrategy", "lifecycle", "volumeClaimUpdateStrategy"])
+
+
+def _resources(project: Project) -> Iterator[Diagnostic]:
+    documents: list[IslandType | IslandSet] = [*project.types, *project.sets]
+    for document in documents:
+        resources = document.resources if isinstance(document, IslandType) else document.shared
+        for resource in resources:
+            if (resource.manifest is None) == (resource.file is None):
+                hint = "manifest: {…} or file: base/*.yaml"
+                yield Diagnostic("R0205", "an entry has a manifest or a file", resource.place, hint=hint)
+            if "expressions" in resource.node.items and resource.file is None:
+                place = resource.node.key_place("expressions")
+                yield Diagnostic("R0205", "`expressions` is for files: in a manifest they are always on", place)
+        if isinstance(document, IslandType) and not document.units and not resources:
+            yield Diagnostic("R0202", "a Type needs units or resources", document.node.key_place("spec"))
+
+
 def _type_expressions(project: Project) -> Iterator[Diagnostic]:
     for island_type in project.types:
         spec = island_type.node.items["spec"]
         assert isinstance(spec, Mapping)
         users = _sets_of(project, island_type)
-        variants: dict[frozenset[str], IslandSet | None] = {
-            island_attributes(user.namespace, user.replicas is not None): user for user in users
-        }
+        variants: dict[frozenset[str], IslandSet | None] = {island_attributes(user): user for user in users}
         for attributes, user in (variants or {frozenset(ISLAND): None}).items():
             found = _judge_type(island_type, spec, attributes)
             for diagnostic in found:
@@ -312,7 +442,14 @@ def _judge_type(island_type: IslandType, spec: Mapping, attributes: frozenset[st
         earlier = dict(list(kinds.items())[:number])
         yield from Scope(island_type.params, attributes, earlier, island_type).judge(scalar)
     scope = Scope(island_type.params, attributes, kinds, island_type)
-    units = spec.items["units"]
+    yield from _judge_resources(island_type.resources, scope)
+    for names_node in _children(spec.items.get("external")):
+        for scalar in scalars(names_node):
+            yield from scope.judge(scalar)
+    for one in island_type.implementations.values():
+        for scalar in (one.host, one.port):
+            yield from scope.judge(scalar)
+    units = spec.items.get("units")
     for name, node in units.items.items() if isinstance(units, Mapping) else ():
         unit = island_type.units[name]
         fixed = {"kind", "init"} | ({"storage"} if unit.storage else set())
@@ -322,6 +459,35 @@ def _judge_type(island_type: IslandType, spec: Mapping, attributes: frozenset[st
             for scalar in scalars(child):
                 if field not in ("kind", "init"):
                     yield from scope.judge(scalar)
+
+
+def _judge_resources(resources: Iterable[Resource], scope: Scope) -> Iterator[Diagnostic]:
+    for resource in resources:
+        inside = scope
+        if resource.for_each is not None:
+            inside = scope._replace(item=_item_schema(resource.for_each, scope))
+        for node in (resource.when, resource.for_each):
+            for scalar in scalars(node):
+                yield from scope.judge(scalar)
+        for scalar in scalars(resource.manifest):
+            yield from inside.judge(scalar)
+
+
+def _item_schema(node: Node, scope: Scope) -> dict[str, Any]:
+    """The schema of the items of a `forEach`, where it is a parameter; else of anything."""
+    whole = parse(node.text).whole if isinstance(node, Scalar) else None
+    if whole is None or len(whole.path) != 2 or whole.path[0] != "params" or whole.path[1] not in scope.params:
+        return {}
+    items = scope.params[whole.path[1]].schema.get("items", {})
+    return dict(items)
+
+
+def _shared_expressions(project: Project) -> Iterator[Diagnostic]:
+    types = {island_type.name: island_type for island_type in project.types}
+    for island_set in project.sets:
+        island_type = types.get(island_set.type.text)
+        if island_type is not None:
+            yield from _judge_resources(island_set.shared, Scope(island_type.params, let={}))
 
 
 def _literal_parts(field: str, node: Node) -> list[Node | None]:
@@ -341,7 +507,7 @@ def _no_expressions(*nodes: Node | None) -> Iterator[Diagnostic]:
 def _literal_fields(project: Project) -> Iterator[Diagnostic]:
     for island_type in project.types:
         spec = island_type.node
-        yield from _no_expressions(*(spec.get("spec", field) for field in ("params", "ports", "external")))
+        yield from _no_expressions(*(spec.get("spec", field) for field in ("params", "ports")))
     for island_set in project.sets:
         spec = island_set.node
         yield from _no_expressions(*(spec.get("spec", field) for field in ("type", "scope", "form")))
@@ -362,7 +528,7 @@ def _literal_fields(project: Project) -> Iterator[Diagnostic]:
 
 def _set_expressions(project: Project) -> Iterator[Diagnostic]:
     for island_set in project.sets:
-        scope = Scope({}, island_attributes(island_set.namespace, island_set.replicas is not None))
+        scope = Scope({}, island_attributes(island_set))
         for node in (island_set.params, *(override.params for override in island_set.overrides)):
             for scalar in scalars(node):
                 yield from scope.judge(scalar)
@@ -380,7 +546,7 @@ def _routing_expressions(project: Project) -> Iterator[Diagnostic]:
             yield from plain.judge(host)
         for route in routing.routes:
             each = sets.get(route.each.text) if route.each else None
-            attributes = island_attributes(each.namespace, each.replicas is not None) if each else frozenset()
+            attributes = island_attributes(each) if each else frozenset()
             scope = Scope(routing.params, attributes)
             for field in ("match", "to", "rewrite", "respond"):
                 for scalar in scalars(route.node.get(field)):
@@ -438,6 +604,8 @@ CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
     _workloads,
     _counts,
     _pods,
+    _resources,
+    _shared_expressions,
     _literal_fields,
     _type_expressions,
     _set_expressions,

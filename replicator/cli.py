@@ -6,14 +6,16 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import click
 
 from replicator import __version__
 from replicator.diagnostics import Diagnostic, Place, has_errors, tidy
 from replicator.expander import MAX_ISLANDS, Setting
+from replicator.files import Files
 from replicator.parser.source import Mapping, decode_text, load
 from replicator.pipeline import PARTS, Built, Options, Source, build
 from replicator.report import as_json, as_text
@@ -72,8 +74,37 @@ def cli(debug: bool) -> None:
     """Compile islands and routes to Kubernetes manifests, offline."""
 
 
-def _inputs(command: Command) -> Command:
-    """The arguments and options of every command that reads the DSL."""
+class Asked(NamedTuple):
+    """What every command that reads the DSL is given."""
+
+    inputs: tuple[str, ...]
+    settings: tuple[str, ...]
+    params_files: tuple[str, ...]
+    root: str
+    max_islands: int
+
+    def build(self, **more: Any) -> Built:
+        """Compile the inputs; `more` are further options of the build."""
+        given = [setting for file in self.params_files for setting in _params_file(file)]
+        given += [_setting(text) for text in self.settings]
+        options = Options(settings=tuple(given), max_islands=self.max_islands, files=Files(self.root), **more)
+        return build(_sources(self.inputs), options)
+
+
+def _reads_dsl(command: Command) -> Command:
+    """Give a command the arguments and options of all that read the DSL, as one `Asked`."""
+
+    @wraps(command)
+    def asked(
+        inputs: tuple[str, ...],
+        settings: tuple[str, ...],
+        params_files: tuple[str, ...],
+        root: str,
+        max_islands: int,
+        **more: Any,
+    ) -> Any:
+        return command(Asked(inputs, settings, params_files, root, max_islands), **more)
+
     for decorate in reversed(
         (
             click.argument("inputs", metavar="[FILE|DIR|-]...", nargs=-1, type=click.Path(path_type=str)),
@@ -86,33 +117,30 @@ def _inputs(command: Command) -> Command:
                 help="A YAML file of values: SET or SET/KEY or ROUTING to a map of parameters. Repeatable.",
             ),
             click.option(
+                "--root", default=".", metavar="DIR", type=click.Path(path_type=str),
+                help="Files that documents name must be below this directory.  [default: the working directory]",
+            ),
+            click.option(
                 "--max-islands", default=MAX_ISLANDS, show_default=True, type=click.IntRange(min=1), metavar="N",
                 help="How many islands a build may have.",
             ),
         )
     ):  # fmt: skip
-        command = decorate(command)
-    return command
+        asked = decorate(asked)
+    return cast(Command, asked)
 
 
 @cli.command("build")
-@_inputs
+@_reads_dsl
 @click.option("--island", "islands", metavar="GLOB", multiple=True, help="Only these islands (SET/KEY). Repeatable.")
 @click.option("--only", type=click.Choice(PARTS), default=None, help="Only a part of the output.")
-def build_command(
-    inputs: tuple[str, ...],
-    settings: tuple[str, ...],
-    params_files: tuple[str, ...],
-    max_islands: int,
-    islands: tuple[str, ...],
-    only: str | None,
-) -> int:
+def build_command(asked: Asked, islands: tuple[str, ...], only: str | None) -> int:
     """Compile to manifests on standard output.
 
     FILE is a file of the DSL, DIR a directory of them (*.yaml, *.yml), - standard input. On any error nothing is
     written.
     """
-    built = _build(inputs, settings, params_files, max_islands, islands, only or "")
+    built = asked.build(islands=islands, only=only or "")
     _report(built)
     if has_errors(built.diagnostics):
         return FINDINGS
@@ -121,32 +149,16 @@ def build_command(
 
 
 @cli.command("validate")
-@_inputs
+@_reads_dsl
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How findings are written.")
-def validate_command(
-    inputs: tuple[str, ...], settings: tuple[str, ...], params_files: tuple[str, ...], max_islands: int, form: str
-) -> int:
+def validate_command(asked: Asked, form: str) -> int:
     """Say all that is wrong with the input; write no manifests."""
-    built = _build(inputs, settings, params_files, max_islands, (), "")
+    built = asked.build()
     if form == "json":
         click.echo(as_json(built.diagnostics), nl=False)
     else:
         _report(built)
     return FINDINGS if has_errors(built.diagnostics) else FINE
-
-
-def _build(
-    inputs: Sequence[str],
-    settings: Sequence[str],
-    params_files: Sequence[str],
-    max_islands: int,
-    islands: Sequence[str],
-    only: str,
-) -> Built:
-    given = [setting for file in params_files for setting in _params_file(file)]
-    given += [_setting(text) for text in settings]
-    options = Options(tuple(given), tuple(islands), only, max_islands)
-    return build(_sources(inputs), options)
 
 
 def _report(built: Built) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from replicator.diagnostics import Diagnostic
+from replicator.diagnostics import Diagnostic, Place
 from replicator.expander import SetPlan
 from replicator.expression.template import Call, Expr, Path, Template, parse
 from replicator.expression.values import OMIT, STRUCTURAL, Failure, Kind, text_of
+from replicator.kinds import CLUSTER_SCOPED
 from replicator.model import IslandType, Unit
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
@@ -28,22 +29,54 @@ DOWNWARD = {
 }
 
 
+class Data(NamedTuple):
+    """What the files beside the documents hold, by the identity of the scalar that names them."""
+
+    manifests: Mapping[int, tuple[MappingNode, ...]]
+    contents: Mapping[int, bytes]
+
+
+NO_DATA = Data({}, {})
+_NO_ITEM = object()
+
+
 class Context:
-    """A Type as it is bound in one Set, for one shape.
+    """A Type as it is bound in one Set, for one shape; or (`shared`) what stands once beside the Set's islands.
 
     `structure` holds the values of the expressions that decide structure. What cannot be bound is collected in
-    `found`; the result is then not to be used.
+    `found`; the result is then not to be used. Inside a `forEach`, `item` is the item's value, and `key` tells the
+    item's structural values apart from those of others.
     """
 
-    def __init__(self, plan: SetPlan, structure: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        plan: SetPlan,
+        structure: Mapping[str, Any],
+        data: Data = NO_DATA,
+        shared: bool = False,
+        item: Any = _NO_ITEM,
+        key: str = "",
+    ) -> None:
         self.plan = plan
         self.type: IslandType = plan.type
         self.structure = structure
+        self.data = data
+        self.shared = shared
+        self.item = item
+        self.key = key
         self.found: list[Diagnostic] = []
-        attributes = island_attributes(plan.namespace, plan.model.replicas is not None)
-        self.scope = Scope(self.type.params, attributes, let_kinds(self.type, attributes), self.type)
+        self.bound: dict[Place, Scalar] = {}
+        """The scalars that have been bound to texts with holes, by their places."""
+        attributes = frozenset() if shared else island_attributes(plan.model)
+        let = {} if shared else let_kinds(self.type, attributes)
+        schema: dict[str, Any] | None = None if item is _NO_ITEM else {}
+        self.scope = Scope(self.type.params, attributes, let, None if shared else self.type, schema)
         self.downward: set[str] | None = None
         """In `form: pods`, where the downward API can carry `island`: which of its attributes are asked for."""
+
+    def for_item(self, item: Any, key: str) -> Context:
+        """The context inside a `forEach`."""
+        return Context(self.plan, self.structure, self.data, self.shared, item, key)
 
     @property
     def pods(self) -> bool:
@@ -51,11 +84,22 @@ class Context:
 
     # Names
 
-    def object_name(self, local: str) -> Text:
-        """The full name of an object of the island, given its name within it."""
+    def object_name(self, local: str, kind: str = "") -> Text:
+        """The full name of an object, given its name within the island."""
+        if self.shared:
+            return (local,)
         if self.pods:
             return text(self.plan.name, f"-{local}")
+        if self.plan.model.scope == "namespace" and kind not in CLUSTER_SCOPED:
+            return (local,)
         return text(ISLAND_NAME, f"-{local}")
+
+    @property
+    def namespace(self) -> Text:
+        """The namespace of the island's objects, or of the shared ones."""
+        if self.plan.model.scope == "namespace" and not self.shared:
+            return (ISLAND_NAME,)
+        return text(self.plan.namespace)
 
     def service_name(self, unit: str) -> Text:
         """The full name of a unit's Service."""
@@ -80,17 +124,39 @@ class Context:
         number = self.port(self.type.units[first], rest[0])
         return number if call.function == "port" else text(self.host(first), ":", number)
 
+    # Structure
+
+    def known(self, expression: Expr) -> Any:
+        """The value of an expression that is known for the shape. Raises KeyError where it is not."""
+        try:
+            return self.structure[self.key + expression.text]
+        except KeyError:
+            if self.key and expression.text in self.structure:
+                return self.structure[expression.text]
+            if not expression.calls and not self.reads(expression):
+                return self.evaluate(expression, None)
+            raise
+
     # Scalars
 
     def text(self, scalar: Scalar) -> Text:
         """A scalar as text: integers and booleans by their text."""
         if "{{" not in scalar.text:
             return (scalar.text,) if scalar.text else ()
+        self.bound[scalar.place] = scalar
         parts: list[str | Hole | Text] = []
         for part in parse(scalar.text).parts:
-            if isinstance(part, Expr) and part.text in self.structure:
-                parts.append(self._known_text(part, scalar))
-                continue
+            if isinstance(part, Expr):
+                try:
+                    known = self.known(part)
+                except KeyError:
+                    pass
+                except Failure as failure:
+                    self.fail(failure, scalar)
+                    continue
+                else:
+                    parts.append(self._text_of(known, scalar))
+                    continue
             bound = part if isinstance(part, str) else self._bind(part, scalar)
             if isinstance(bound, Hole) and bound.kind in STRUCTURAL:
                 if bound.kind != "any":
@@ -101,12 +167,15 @@ class Context:
             parts.append(bound)
         return text(*parts)
 
-    def _known_text(self, expression: Expr, scalar: Scalar) -> str:
-        """The text of an expression that decides structure: its value is known for the shape."""
+    def fail(self, failure: Failure, scalar: Scalar) -> None:
+        """Collect a failure at a scalar's place."""
+        self.found.append(Diagnostic(failure.code, str(failure), scalar.place, hint=failure.hint))
+
+    def _text_of(self, value: Any, scalar: Scalar) -> str:
         try:
-            return text_of(self.structure[expression.text])
+            return text_of(value)
         except Failure as failure:
-            self.found.append(Diagnostic(failure.code, str(failure), scalar.place, hint=failure.hint))
+            self.fail(failure, scalar)
             return ""
 
     def value(self, node: Node) -> Tree | None:
@@ -129,11 +198,18 @@ class Context:
         whole = parse(scalar.text).whole
         if whole is None:
             return _leaf(self.text(scalar), origin)
-        if whole.text in self.structure:
-            known = self.structure[whole.text]
+        try:
+            known = self.known(whole)
+        except KeyError:
+            pass
+        except Failure as failure:
+            self.fail(failure, scalar)
+            return Leaf("", origin)
+        else:
             return None if known is OMIT else tree(known, origin)
         if whole.path[:1] == ("let",) and "{{" not in self.type.let[whole.path[1]].text:
             return Leaf(self.type.let[whole.path[1]].data, origin)
+        self.bound[scalar.place] = scalar
         bound = self._bind(whole, scalar)
         if isinstance(bound, Hole):
             return _leaf((bound,), origin) if bound.kind in ("text", "label", "name") else Leaf(bound, origin)
@@ -167,7 +243,7 @@ class Context:
             if path[1] == "set":
                 return (self.plan.name,)
             if path[1] == "namespace":
-                return (self.plan.namespace,)
+                return self.namespace
             if self.pods and self.downward is not None:
                 self.downward.add(path[1])
                 return (f"$({DOWNWARD[path[1]][0]})",)
@@ -189,7 +265,7 @@ class Context:
             if path[0] == "let":
                 for inner in parse(self.type.let[path[1]].text).expressions:
                     found |= self.reads(inner)
-            elif path != ("omit",):
+            elif path != ("omit",) and path[0] != "item":
                 found.add(path[:2])
         for call in expression.calls:
             found |= reads(self.call(call))
@@ -217,6 +293,8 @@ class Context:
         def value_of(path: Path) -> Any:
             if path == ("omit",):
                 raise KeyError(path)
+            if path[0] == "item":
+                return _walk(self.item, path[1:])
             if path[0] != "let":
                 return scope.value(path)
             scalar = self.type.let[path[1]]
@@ -229,6 +307,14 @@ class Context:
             return "".join(part if isinstance(part, str) else text_of(self.evaluate(part, scope)) for part in parts)
 
         return value_of
+
+
+def _walk(value: Any, steps: Path) -> Any:
+    for step in steps:
+        if not isinstance(value, dict):
+            raise KeyError(step)
+        value = value[step]
+    return value
 
 
 def _leaf(bound: Text, origin: Origin) -> Leaf:

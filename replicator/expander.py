@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
+from itertools import product
+from math import prod
 from typing import Any, NamedTuple, overload
 
 from replicator import names
@@ -64,11 +66,15 @@ class Island:
 
     @property
     def namespace(self) -> str:
-        return self.plan.namespace
+        return self.name if self.plan.model.scope == "namespace" else self.plan.namespace
 
     @property
     def set(self) -> str:
         return self.plan.name
+
+    @property
+    def implementation(self) -> str:
+        return str(self.entry.data.get("implementation", "")) if isinstance(self.entry, MappingNode) else ""
 
     @property
     def weight(self) -> int:
@@ -279,10 +285,10 @@ class _Layers:
                 self.accepted.add(key)
         return values
 
-    def own(self, key: str, node: MappingNode | None) -> Mapping[str, Any]:
+    def own(self, key: str, node: MappingNode | None, axes: Mapping[str, Any] = {}) -> Mapping[str, Any]:
         """The values of one island that are not the Set's."""
-        own: dict[str, Any] = {}
-        if not self.by_key:
+        own: dict[str, Any] = dict(axes)
+        if not self.by_key and not axes:
             if node is None:
                 return _NOTHING
             own = self.values(node)
@@ -377,7 +383,7 @@ def _plan(
         base[name] = _merged(base.get(name), value)
     if not layers.by_key:  # nothing stands between the Set's values and the command line's
         for name, value in layers.for_all.items():
-            if island_set.islands is None:
+            if island_set.replicas is not None:
                 base[name] = _merged(base.get(name), value)
             else:
                 layers.by_key = True
@@ -385,6 +391,8 @@ def _plan(
     layers.maps = {name: base[name] for name, param in params.items() if param.kind == "map" and name in base}
     if island_set.islands is not None:
         plan.islands = _keyed(plan, island_set.islands, layers, room, found)
+    elif island_set.matrix is not None:
+        plan.islands = _matrix(plan, island_set.matrix, layers, room, found)
     else:
         plan.islands = _counted(plan, layers, room, found)
     _globs_hit(island_set, plan, layers, found)
@@ -410,6 +418,65 @@ def _keyed(
         own = layers.own(key, node if isinstance(node, MappingNode) else None)
         islands.append(Island(plan, key, 0, own, entry))
     return islands
+
+
+def _matrix(plan: SetPlan, axes: MappingNode, layers: _Layers, room: int, found: list[Diagnostic]) -> Sequence[Island]:
+    """The islands of all combinations that are not excluded, each with its axes' values."""
+    names_of_axes = sorted(axes.items)
+    values: dict[str, list[Scalar]] = {}
+    for axis in names_of_axes:
+        node = axes.items[axis]
+        values[axis] = (
+            [item for item in node.items if isinstance(item, Scalar)] if isinstance(node, SequenceNode) else []
+        )
+        if axis not in plan.type.params:
+            message = f"there is no parameter `{axis}` for this axis"
+            found.append(Diagnostic("R0502", message, axes.key_place(axis), hint=nearest(axis, plan.type.params)))
+    total = prod(map(len, values.values()))
+    if total > room:
+        found.append(_too_many(total, room, axes.place))
+        return ()
+    if found:
+        return ()
+    excluded = [one.items for one in plan.model.exclude]
+    used: set[int] = set()
+    islands: dict[str, Island] = {}
+    for choice in product(*(values[axis] for axis in names_of_axes)):
+        chosen = dict(zip(names_of_axes, choice, strict=True))
+        hits = [number for number, one in enumerate(excluded) if _is_excluded(one, chosen)]
+        used.update(hits)
+        if hits:
+            continue
+        key = "-".join(scalar.text for scalar in choice)
+        place = axes.key_place(names_of_axes[0])
+        if len(key) > names.MAX_KEY or not names.LABEL.fullmatch(key):
+            hint = f"the values make keys: at most {names.MAX_KEY} of a-z, 0-9 and `-` together"
+            found.append(Diagnostic("R0501", f"`{key}` is no key of an island", place, hint=hint))
+        elif key in islands:
+            message = f"two combinations of the matrix have one key, `{key}`"
+            found.append(Diagnostic("R0507", message, place, hint="values with a `-` in them can run together"))
+        else:
+            given = {axis: _axis_value(plan.type.params[axis], scalar, found) for axis, scalar in chosen.items()}
+            islands[key] = Island(plan, key, 0, layers.own(key, None, given), None)
+    for number, one in enumerate(plan.model.exclude):
+        if number not in used:
+            message = "this combination is not in the matrix"
+            found.append(Diagnostic("R0505", message, one.place, hint="axes: " + ", ".join(names_of_axes)))
+    return [islands[key] for key in sorted(islands, key=natural)]
+
+
+def _is_excluded(one: Mapping[str, Node], chosen: Mapping[str, Scalar]) -> bool:
+    return all(
+        axis in chosen and isinstance(node, Scalar) and chosen[axis].text == node.text for axis, node in one.items()
+    )
+
+
+def _axis_value(param: Param, scalar: Scalar, found: list[Diagnostic]) -> Any:
+    """The value of an axis: a text where the parameter is text, whatever YAML makes of it."""
+    value = scalar.text if param.kind == "text" else scalar.data
+    if not param.fits(value):
+        found.append(misfit(param, value, scalar))
+    return value
 
 
 def _counted(plan: SetPlan, layers: _Layers, room: int, found: list[Diagnostic]) -> Sequence[Island]:
@@ -444,7 +511,7 @@ def _globs_hit(island_set: IslandSet, plan: SetPlan, layers: _Layers, found: lis
 def _varying(plan: SetPlan, layers: _Layers) -> frozenset[Path]:
     atoms: set[Path] = {("island", "key"), ("island", "name"), ("island", "ordinal")}
     params = {name for name, value in plan.base.items() if isinstance(value, Dynamic)}
-    if layers.by_key or plan.model.islands is not None:
+    if layers.by_key or plan.model.replicas is None:
         for island in plan.islands:
             params.update(island.own)
     return frozenset(atoms | {("params", name) for name in params})

@@ -71,6 +71,8 @@ class Unit:
     init: bool
     image: Scalar
     replicas: Scalar | None
+    schedule: Scalar | None
+    autoscale: MappingNode | None
     ports: Mapping[str, UnitPort]
     env: MappingNode | None
     files: MappingNode | None
@@ -87,11 +89,36 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TypePort:
-    """A port of a Type's interface."""
+    """A port of a Type's interface: of a unit, by name, or of a Service in `resources`, by number."""
 
     name: str
-    unit: Scalar
+    unit: Scalar | None
+    service: Scalar | None
     port: Scalar
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Resource:
+    """An entry of `resources` or `shared`: one manifest, or files of them."""
+
+    manifest: MappingNode | None
+    file: Scalar | None
+    expressions: bool
+    when: Scalar | None
+    for_each: Node | None
+    node: MappingNode
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class External:
+    """An implementation that is a host outside of the cluster."""
+
+    name: str
+    host: Scalar
+    port: Scalar
+    tls: bool
     place: Place
 
 
@@ -104,7 +131,9 @@ class IslandType:
     let: Mapping[str, Scalar]
     ports: Mapping[str, TypePort]
     units: Mapping[str, Unit]
-    external: Mapping[str, frozenset[str]]
+    resources: tuple[Resource, ...]
+    implementations: Mapping[str, External]
+    external: Mapping[str, tuple[Scalar, ...]]
     node: MappingNode
     kinds: dict[str, Kind] = field(default_factory=dict, compare=False)  # of `let`, once they are known
 
@@ -123,17 +152,24 @@ class Override:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IslandSet:
-    """The islands of one Type: by `islands` (keys), or by `replicas` and `start`."""
+    """The islands of one Type: by `islands` (keys), by `replicas` and `start`, or by `matrix` and `exclude`."""
 
     metadata: Metadata
     type: Scalar
     islands: MappingNode | None
     replicas: int | None
     start: int
+    matrix: MappingNode | None
+    exclude: tuple[MappingNode, ...]
     params: MappingNode | None
     overrides: tuple[Override, ...]
-    scope: str
+    scope: Literal["prefix", "namespace"]
+    namespaces: MappingNode | None
+    shared: tuple[Resource, ...]
     form: Form
+    workload: Literal["StatefulSet", "AdvancedStatefulSet"]
+    reserved: frozenset[int]
+    stateful_set: MappingNode | None
     node: MappingNode
 
     @property

@@ -43,6 +43,18 @@ def is_port_name(name: str) -> bool:
     return len(name) <= MAX_PORT_NAME and PORT_NAME.fullmatch(name) is not None
 
 
+_SEGMENT = re.compile(r"[^/%]+")
+
+
+def is_object_name(kind: str, name: str) -> bool:
+    """Whether a name is fit for an object of a kind; RBAC's may hold what a path segment may."""
+    if kind == "Service":
+        return is_label_1035(name)
+    if kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"):
+        return name not in (".", "..") and _SEGMENT.fullmatch(name) is not None
+    return is_label(name) if kind == "Namespace" else is_subdomain(name)
+
+
 def label_problem(key: str, value: str) -> str:
     """Why a label would be refused, or ''."""
     prefix, _, name = key.rpartition("/")

@@ -12,6 +12,8 @@ from replicator import check, expander, stamp
 from replicator.binder import BoundSet, bind
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
 from replicator.expander import Setting
+from replicator.files import Files
+from replicator.gather import gather
 from replicator.model import Project
 from replicator.parser import decode, schema, source
 from replicator.tree import Hole
@@ -37,6 +39,7 @@ class Options(NamedTuple):
     islands: tuple[str, ...] = ()
     only: str = ""
     max_islands: int = expander.MAX_ISLANDS
+    files: Files | None = None
 
 
 DEFAULTS = Options()
@@ -47,6 +50,7 @@ class Built(NamedTuple):
 
     diagnostics: list[Diagnostic]
     sources: Mapping[str, str]
+    shared: Sequence[bytes] = ()
     sets: Sequence[stamp.SetRows] = ()
     routing: Sequence[stamp.RoutingObject] = ()
     selected: Callable[[str], bool] | None = None
@@ -55,8 +59,7 @@ class Built(NamedTuple):
     def texts(self) -> Iterator[bytes]:
         """The manifests in the order in which they are applied, document by document or in larger parts."""
         if self.selected is None and self.only in ("", "shared"):
-            for rows in self.sets:
-                yield from rows.shared
+            yield from self.shared
         if self.only in ("", "islands"):
             for rows in self.sets:
                 yield from rows.texts(self.selected)
@@ -83,13 +86,18 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     found += check.check(project)
     if has_errors(found):
         return Built(tidy(found), texts)
+    data, more_texts, problems = gather(project, options.files)
+    texts.update(more_texts)
+    found += problems
+    if has_errors(found):
+        return Built(tidy(found), texts)
     plan, problems = expander.expand(project, options.settings, options.max_islands)
     found += problems
     if has_errors(found):
         return Built(tidy(found), texts)
     bound: dict[str, BoundSet] = {}
     for name, one_set in plan.sets.items():
-        bound[name], problems = bind(one_set)
+        bound[name], problems = bind(one_set, data)
         found += problems
     objects = _routing(project, plan, bound, found) if project.routings else []
     if has_errors(found):
@@ -102,7 +110,8 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         rows.append(made)
     selected, problems = _selection(plan, options.islands)
     found += problems
-    return Built(tidy(found), texts, rows, objects, selected, options.only)
+    shared = [text for _, text in sorted((one for made in rows for one in made.shared), key=lambda one: one[0])]
+    return Built(tidy(found), texts, shared, rows, objects, selected, options.only)
 
 
 def _start(sources: Sequence[Source]) -> Place | None:

@@ -1,24 +1,28 @@
-"""References between objects: one table of the fields that hold them, from which they are rewritten and proved."""
+"""References between objects: one table of the fields that hold them, from which they are rewritten and proved.
+
+Kubernetes' own kinds: https://kubernetes.io/docs/reference/kubernetes-api/
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from replicator.diagnostics import Diagnostic, nearest
-from replicator.tree import Leaf, List, Manifest, Map, Text, Tree, leaf
+from replicator.tree import Leaf, List, Map, Tree
+
+SAME_KIND = "@"  # the kind is told by the field `kind` beside the reference
 
 # Fields of a PodSpec that name another object, and its kind; `[]` stands for each item of a list.
-# https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#PodSpec
 _CONTAINER = {
     "env[].valueFrom.secretKeyRef.name": "Secret",
     "env[].valueFrom.configMapKeyRef.name": "ConfigMap",
     "envFrom[].secretRef.name": "Secret",
     "envFrom[].configMapRef.name": "ConfigMap",
 }
-_POD_SPEC = {
+_POD = {
     "serviceAccountName": "ServiceAccount",
+    "serviceAccount": "ServiceAccount",
     "imagePullSecrets[].name": "Secret",
     "priorityClassName": "PriorityClass",
     "runtimeClassName": "RuntimeClass",
@@ -28,26 +32,104 @@ _POD_SPEC = {
     "volumes[].projected.sources[].secret.name": "Secret",
     "volumes[].projected.sources[].configMap.name": "ConfigMap",
     "volumes[].csi.nodePublishSecretRef.name": "Secret",
+    "volumes[].ephemeral.volumeClaimTemplate.spec.storageClassName": "StorageClass",
     **{
         f"{containers}[].{path}": kind
         for containers in ("containers", "initContainers", "ephemeralContainers")
         for path, kind in _CONTAINER.items()
     },
 }
-_TEMPLATE = {f"spec.template.spec.{path}": kind for path, kind in _POD_SPEC.items()}
-_CLAIMS = {"spec.volumeClaimTemplates[].spec.storageClassName": "StorageClass"}
+_POD_SELECTORS = (
+    "affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[].labelSelector",
+    "affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm.labelSelector",
+    "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[].labelSelector",
+    "affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm.labelSelector",
+    "topologySpreadConstraints[].labelSelector",
+)
+_CLAIM = {"storageClassName": "StorageClass", "volumeName": "PersistentVolume"}
+
+
+def _under(prefix: str, fields: Mapping[str, str]) -> dict[str, str]:
+    return {f"{prefix}.{path}": kind for path, kind in fields.items()}
+
+
+_TEMPLATE = _under("spec.template.spec", _POD)
+_JOB_TEMPLATE = _under("spec.jobTemplate.spec.template.spec", _POD)
+_SUBJECTS = {"subjects[].name": SAME_KIND, "roleRef.name": SAME_KIND}
+_WEBHOOKS = {"webhooks[].clientConfig.service.name": "Service"}
 
 TABLE: dict[str, dict[str, str]] = {
+    "Pod": _under("spec", _POD),
     "Deployment": _TEMPLATE,
-    "StatefulSet": {**_TEMPLATE, **_CLAIMS},
+    "ReplicaSet": _TEMPLATE,
+    "ReplicationController": _TEMPLATE,
+    "DaemonSet": _TEMPLATE,
+    "StatefulSet": {
+        **_TEMPLATE,
+        "spec.serviceName": "Service",
+        **_under("spec.volumeClaimTemplates[].spec", _CLAIM),
+    },
+    "Job": _TEMPLATE,
+    "CronJob": _JOB_TEMPLATE,
+    "PersistentVolumeClaim": {**_under("spec", _CLAIM), "spec.dataSource.name": SAME_KIND},
+    "ServiceAccount": {"secrets[].name": "Secret", "imagePullSecrets[].name": "Secret"},
+    "HorizontalPodAutoscaler": {"spec.scaleTargetRef.name": SAME_KIND},
+    "Ingress": {
+        "spec.ingressClassName": "IngressClass",
+        "spec.defaultBackend.service.name": "Service",
+        "spec.rules[].http.paths[].backend.service.name": "Service",
+        "spec.tls[].secretName": "Secret",
+    },
+    "RoleBinding": _SUBJECTS,
+    "ClusterRoleBinding": _SUBJECTS,
+    "MutatingWebhookConfiguration": _WEBHOOKS,
+    "ValidatingWebhookConfiguration": _WEBHOOKS,
+    "APIService": {"spec.service.name": "Service"},
+}
+
+# Fields that select pods: a label selector (`matchLabels`), or a plain map of labels.
+SELECTORS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"),
+        ("spec.selector", *(f"spec.template.spec.{path}" for path in _POD_SELECTORS)),
+    ),
+    "Job": tuple(f"spec.template.spec.{path}" for path in _POD_SELECTORS),
+    "CronJob": tuple(f"spec.jobTemplate.spec.template.spec.{path}" for path in _POD_SELECTORS),
+    "Pod": tuple(f"spec.{path}" for path in _POD_SELECTORS),
+    "PodDisruptionBudget": ("spec.selector",),
+    "NetworkPolicy": ("spec.podSelector", "spec.ingress[].from[].podSelector", "spec.egress[].to[].podSelector"),
+}
+MAP_SELECTORS: dict[str, tuple[str, ...]] = {
+    "Service": ("spec.selector",),
+    "ReplicationController": ("spec.selector",),
+}
+
+# Where labels of pods are written.
+POD_LABELS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("Deployment", "ReplicaSet", "ReplicationController", "DaemonSet", "StatefulSet", "Job"),
+        ("spec.template.metadata",),
+    ),
+    "CronJob": ("spec.jobTemplate.spec.template.metadata",),
 }
 
 # What every cluster has, or has by its own names: never a part of an island, never worth declaring.
-_GIVEN = {
+_GIVEN: dict[str, frozenset[str] | None] = {
     "ServiceAccount": frozenset(["default"]),
     "PriorityClass": frozenset(["system-cluster-critical", "system-node-critical"]),
+    "ConfigMap": frozenset(["kube-root-ca.crt"]),
+    "ClusterRole": frozenset(["admin", "cluster-admin", "edit", "view"]),
+    "User": None,
+    "Group": None,
 }
-_CLUSTER_KINDS = frozenset(["StorageClass", "PriorityClass", "RuntimeClass"])
+
+
+def is_given(kind: str, name: str) -> bool:
+    """Whether a name stands for something that every cluster has, or that no manifest makes."""
+    if kind in ("StorageClass", "PersistentVolume", "IngressClass", "PriorityClass", "RuntimeClass"):
+        return True  # the cluster's own
+    known = _GIVEN.get(kind, frozenset())
+    return known is None or name in known or name.startswith("system:")
 
 
 class _Step(NamedTuple):
@@ -57,62 +139,55 @@ class _Step(NamedTuple):
     target: str
 
 
-@cache
-def _steps(kind: str) -> _Step:
+def _steps_of(paths: Iterable[tuple[str, str]]) -> _Step:
     root = _Step({}, "")
-    for path, target in TABLE.get(kind, {}).items():
+    for path, target in paths:
         step = root
         names = path.replace("[]", ".[]").split(".")
         for number, name in enumerate(names):
             child = step.fields.get(name)
-            if child is None:
-                child = step.fields[name] = _Step({}, target if number == len(names) - 1 else "")
+            last = number == len(names) - 1
+            if child is None or (last and not child.target):
+                child = step.fields[name] = _Step(child.fields if child else {}, target if last else "")
             step = child
     return root
 
 
-Resolve = Callable[[str, str], Text | None]
+@cache
+def _references(kind: str) -> _Step:
+    return _steps_of(TABLE.get(kind, {}).items())
 
 
-def rewrite(
-    manifest: Manifest, resolve: Resolve, external: Mapping[str, frozenset[str]]
-) -> tuple[Manifest, list[Diagnostic]]:
-    """The manifest with the author's references written out in full, and those that nothing answers.
-
-    `resolve` gives the full name of an object of the island, by its kind and its name there, or None. References
-    that emitters made (they have no place) are full already.
-    """
-    found: list[Diagnostic] = []
-
-    def answer(kind: str, reference: Leaf) -> Leaf:
-        name = reference.value
-        if reference.origin.place is None or not isinstance(name, str):
-            return reference
-        full = resolve(kind, name)
-        if full is not None:
-            return leaf(full, reference.origin)
-        declared = external.get(kind, frozenset())
-        if name not in declared and name not in _GIVEN.get(kind, ()) and kind not in _CLUSTER_KINDS:
-            close = nearest(name, declared)
-            hint = close if close.startswith("did") else f"if it exists outside: external: {{{kind}: [{name}]}}"
-            message = f"the {kind} `{name}` is neither in the set nor declared external"
-            found.append(Diagnostic("R0603", message, reference.origin.place, hint=hint))
-        return reference
-
-    body = _walk(manifest.body, _steps(manifest.kind), answer)
-    assert isinstance(body, Map)
-    return manifest._replace(body=body), found
+@cache
+def _selectors(kind: str) -> _Step:
+    paths = [(path, "selector") for path in SELECTORS.get(kind, ())]
+    paths += [(path, "map") for path in MAP_SELECTORS.get(kind, ())]
+    paths += [(path, "metadata") for path in POD_LABELS.get(kind, ())]
+    return _steps_of(paths)
 
 
-def _walk(node: Tree, step: _Step, answer: Callable[[str, Leaf], Leaf]) -> Tree:
-    if isinstance(node, Leaf):
-        return answer(step.target, node) if step.target else node
+Answer = Callable[[str, Leaf], Leaf]
+
+
+def rewrite(kind: str, body: Map, answer: Answer) -> Map:
+    """The object with every reference replaced by what `answer` makes of its target's kind and its leaf."""
+    made = _walk(body, _references(kind), answer)
+    assert isinstance(made, Map)
+    return made
+
+
+def _walk(node: Tree, step: _Step, answer: Answer) -> Tree:
     if isinstance(node, Map):
         changed = False
         items = []
         for key, value in node.items:
             child = step.fields.get(key)
-            new = _walk(value, child, answer) if child is not None else value
+            new = value
+            if child is not None:
+                if child.target and isinstance(value, Leaf):
+                    new = answer(_told(node) if child.target == SAME_KIND else child.target, value)
+                else:
+                    new = _walk(value, child, answer)
             changed = changed or new is not value
             items.append((key, new))
         return Map(tuple(items), node.origin) if changed else node
@@ -120,3 +195,47 @@ def _walk(node: Tree, step: _Step, answer: Callable[[str, Leaf], Leaf]) -> Tree:
         inner = step.fields["[]"]
         return List(tuple(_walk(item, inner, answer) for item in node.items), node.origin)
     return node
+
+
+def _told(node: Map) -> str:
+    kind = node.get("kind")
+    return str(kind.value) if isinstance(kind, Leaf) else ""
+
+
+def mark(kind: str, body: Map, labels: Map, select: Map | None) -> Map:
+    """The object with labels put on its pods, and (where `select` is given) into its selectors of pods."""
+    made = _mark(body, _selectors(kind), labels, select)
+    assert isinstance(made, Map)
+    return made
+
+
+def _mark(node: Tree, step: _Step, labels: Map, select: Map | None) -> Tree:
+    if step.target == "metadata":
+        return _with_labels(node if isinstance(node, Map) else Map(()), "labels", labels)
+    if step.target == "selector" and isinstance(node, Map) and select is not None:
+        return _with_labels(node, "matchLabels", select)
+    if step.target == "map" and isinstance(node, Map) and select is not None:
+        return _joined(node, select) if node.items else node
+    if isinstance(node, Map):
+        items = [
+            (key, _mark(value, step.fields[key], labels, select) if key in step.fields else value)
+            for key, value in node.items
+        ]
+        return Map(tuple(items), node.origin)
+    if isinstance(node, List) and "[]" in step.fields:
+        inner = step.fields["[]"]
+        return List(tuple(_mark(item, inner, labels, select) for item in node.items), node.origin)
+    return node
+
+
+def _with_labels(node: Map, key: str, labels: Map) -> Map:
+    own = node.get(key)
+    joined = _joined(own if isinstance(own, Map) else Map(()), labels)
+    items = [(name, joined if name == key else value) for name, value in node.items]
+    if own is None:
+        items.append((key, joined))
+    return Map(tuple(items), node.origin)
+
+
+def _joined(one: Map, other: Map) -> Map:
+    return Map(tuple({**dict(one.items), **dict(other.items)}.items()), one.origin)

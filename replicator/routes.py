@@ -10,10 +10,10 @@ from replicator import names
 from replicator.binder import BoundSet
 from replicator.context import ISLAND_NAME, Context
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
-from replicator.expander import Island, Plan, SetPlan
+from replicator.expander import Island, Plan, SetPlan, island_place
 from replicator.expression.template import Expr, Path, parse
 from replicator.expression.values import Failure, kind_of, text_of
-from replicator.model import Destination, Match, Route, Routing, ValueTest
+from replicator.model import Destination, Match, Route, Routing, TypePort, ValueTest
 from replicator.parser.parameters import pattern_problem
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Scalar
@@ -53,7 +53,7 @@ class Backend(NamedTuple):
 
     name: Text
     service: Text
-    namespace: str
+    namespace: Text
     port: Leaf
     over: str = ""
 
@@ -132,8 +132,6 @@ class Table(NamedTuple):
 
 def _covers(whole: Backend, one: Backend) -> bool:
     """Whether a backend of one island is among those of its whole Set: their Services are named alike."""
-    if whole.namespace != one.namespace:
-        return False
     pattern = "".join(
         re.escape(part) if isinstance(part, str) else rf"{re.escape(whole.over)}-[a-z0-9-]+" for part in whole.name
     )
@@ -428,10 +426,6 @@ class _Compiler:
         self, plan: SetPlan, port: Scalar | None, place: Place, island: Island | None
     ) -> Iterator[Backend]:
         """The backend of one island; without one, of every island of the Set."""
-        if not plan.namespace:
-            related = (Related("this Set has none", plan.model.metadata.name_node.place),)
-            self.say("R0704", "a route to an island needs the namespace of its Set", place, "", *related)
-            return
         declared = plan.type.ports
         if port is None and len(declared) == 1:
             name = next(iter(declared))
@@ -445,23 +439,37 @@ class _Compiler:
             self.say("R0303", message, port.place if port else place, hint)
             return
         context = self.contexts[plan.name]
-        unit = plan.type.units[declared[name].unit.text]
-        service = context.service_name(unit.name)
-        number = context.scalar(unit.ports[declared[name].port.text].service)
-        if context.pods:
-            number = context.scalar(unit.ports[declared[name].port.text].container)
-        assert isinstance(number, Leaf)
+        if plan.model.scope == "prefix" and not plan.namespace:
+            related = (Related("this Set has none", plan.model.metadata.name_node.place),)
+            self.say("R0704", "a route to an island needs the namespace of its Set", place, "", *related)
+            return
+        service, number = _service_of(context, declared[name])
+        namespace = context.namespace
         full = text(f"{self.routing.name}-", ISLAND_NAME, f"-{name}")
         if island is None:
-            yield Backend(full, service, plan.namespace, number, plan.name)
+            self.in_cluster(plan, plan.islands, place)
+            yield Backend(full, service, namespace, number, plan.name)
             return
+        self.in_cluster(plan, [island], place)
         try:
             known = number.value.source.value(island) if isinstance(number.value, Hole) else number.value
-            yield Backend(
-                (assemble(full, island),), (assemble(service, island),), plan.namespace, Leaf(known, number.origin)
-            )
+            static = [(assemble(part, island),) for part in (full, service, namespace)]
+            yield Backend(static[0], static[1], static[2], Leaf(known, number.origin))
         except Failure as failure:
             self.say(failure.code, str(failure), place, failure.hint)
+
+    def in_cluster(self, plan: SetPlan, islands: Iterable[Island], place: Place) -> None:
+        """Gloo has no endpoints for an ExternalName Service: a route to such an island would reach nobody."""
+        if plan.model.islands is None:
+            return
+        for island in islands:
+            if island.implementation:
+                related = (Related("this island is a host outside of the cluster", island_place(island)),)
+                message = f"the route reaches `{island.path}`, whose Service has no endpoints for a proxy"
+                self.say(
+                    "R0708", message, place, "leave it out of routes, or make it an island of the cluster", *related
+                )
+                return
 
     def service(self, destination: Destination, port: Scalar | None) -> Iterator[Backend]:
         name = self.static(destination.target)
@@ -475,7 +483,19 @@ class _Compiler:
             self.say("R0303", "a Service's port is a number from 1 to 65535", place, "port: 8080")
             return
         full = f"{self.routing.name}-{namespace}-{service}-{port.data}"
-        yield Backend((full,), (service,), namespace, Leaf(port.data))
+        yield Backend((full,), (service,), (namespace,), Leaf(port.data))
+
+
+def _service_of(context: Context, port: TypePort) -> tuple[Text, Leaf]:
+    """The Service that answers a port of a Type's interface, and its port's number."""
+    if port.unit is None:
+        assert port.service is not None
+        return context.object_name(port.service.text, "Service"), Leaf(port.port.data)
+    unit = context.type.units[port.unit.text]
+    declared = unit.ports[port.port.text]
+    number = context.scalar(declared.container if context.pods else declared.service)
+    assert isinstance(number, Leaf)
+    return context.service_name(unit.name), number
 
 
 def _tells_islands_apart(condition: Condition) -> bool:

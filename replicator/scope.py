@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from replicator.diagnostics import Diagnostic, nearest
 from replicator.expression.template import Call, Expr, Path, Template, parse
 from replicator.expression.values import Kind
-from replicator.model import IslandType, Param
+from replicator.model import IslandSet, IslandType, Param
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
 
@@ -43,13 +43,15 @@ class Scope(NamedTuple):
     """The names in scope.
 
     `island` lists the attributes of `island` that exist; `units` is the Type whose units the functions name, or
-    None where there are no functions. `let` grows as derived values become known, in order.
+    None where there are no functions. `let` grows as derived values become known, in order. `item` is the schema of
+    what `forEach` binds.
     """
 
     params: Mapping[str, Param]
     island: frozenset[str] = frozenset()
     let: Mapping[str, Kind] | None = None
     units: IslandType | None = None
+    item: Mapping[str, Any] | None = None
 
     def kind_of(self, path: Path) -> Kind:
         """The kind of a dotted name. Raises `Unknown`."""
@@ -70,6 +72,8 @@ class Scope(NamedTuple):
                 name = ".".join(path)
                 raise Unknown("R0402", f"there is no `{name}` here", nearest(".".join(rest), self.island))
             return ISLAND[rest[0]]
+        if root == "item" and self.item is not None:
+            return _kind_of_schema(_field(self.item, rest, "item"))
         roots = ["params", *(["let"] if self.let is not None else []), *(["island"] if self.island else [])]
         raise Unknown("R0402", f"unknown name `{root}`", nearest(root, roots))
 
@@ -79,19 +83,7 @@ class Scope(NamedTuple):
         param = self.params.get(rest[0])
         if param is None:
             raise Unknown("R0402", f"there is no parameter `{rest[0]}`", nearest(rest[0], self.params))
-        schema: object = param.schema
-        for step in rest[1:]:
-            if not isinstance(schema, Mapping) or schema.get("type") != "object":
-                raise Unknown("R0402", f"`{step}`: only a parameter of type object has fields")
-            fields = schema.get("properties", {})
-            if step in fields:
-                schema = fields[step]
-            elif schema.get("additionalProperties", not fields) is False:
-                raise Unknown("R0402", f"the parameter `{rest[0]}` has no field `{step}`", nearest(step, fields))
-            else:
-                other = schema.get("additionalProperties", True)
-                schema = other if isinstance(other, Mapping) else {}
-        return _kind_of_schema(schema)
+        return _kind_of_schema(_field(param.schema, rest[1:], rest[0]))
 
     def kind_of_call(self, call: Call) -> Kind:
         """The kind of a call's result. Raises `Unknown`."""
@@ -154,6 +146,22 @@ class Scope(NamedTuple):
                 yield Diagnostic("R0403", "`omit` in the middle of text", place, hint=hint)
 
 
+def _field(schema: Mapping[str, Any], steps: list[str], name: str) -> Mapping[str, Any]:
+    """The schema of a field of a value, by its path. Raises `Unknown`."""
+    for step in steps:
+        if "type" in schema and schema["type"] != "object":
+            raise Unknown("R0402", f"`{step}`: only a value of type object has fields")
+        fields = schema.get("properties", {})
+        other = schema.get("additionalProperties", not fields)
+        if step in fields:
+            schema = fields[step]
+        elif other is False and "type" in schema:
+            raise Unknown("R0402", f"`{name}` has no field `{step}`", nearest(step, fields))
+        else:
+            schema = other if isinstance(other, Mapping) else {}
+    return schema
+
+
 def _kind_of_schema(schema: object) -> Kind:
     kinds: dict[object, Kind] = {
         "string": "text",
@@ -166,9 +174,11 @@ def _kind_of_schema(schema: object) -> Kind:
     return kinds.get(schema.get("type"), "any") if isinstance(schema, Mapping) else "any"
 
 
-def island_attributes(namespace: str, by_count: bool) -> frozenset[str]:
-    """The attributes that `island` has in a Set: no `ordinal` unless it is by `replicas`, no namespace unless named."""
-    missing = ({"namespace"} if not namespace else set()) | ({"ordinal"} if not by_count else set())
+def island_attributes(island_set: IslandSet) -> frozenset[str]:
+    """The attributes that `island` has in a Set: an `ordinal` by `replicas` only, a namespace where there is one."""
+    missing = set() if island_set.replicas is not None else {"ordinal"}
+    if not island_set.namespace and island_set.scope == "prefix":
+        missing.add("namespace")
     return frozenset(ISLAND) - missing
 
 

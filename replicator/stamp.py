@@ -8,7 +8,7 @@ from itertools import compress, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from replicator.binder import Bound, BoundSet, Stencil
+from replicator.binder import Bound, BoundSet, Stencil, order_of
 from replicator.diagnostics import Diagnostic, Place, Related
 from replicator.expander import Island, SetPlan, island_place
 from replicator.expression.values import Failure, text_of
@@ -57,7 +57,7 @@ class SetRows:
     rows: list[bytes]
     fillers: list[_Filler]
     filler_of: list[int] | None  # None: every island has the first
-    shared: tuple[bytes, ...]
+    shared: tuple[tuple[Any, bytes], ...]
     places: Mapping[Slot, int | str]
 
     def texts(self, selected: Callable[[str], bool] | None = None) -> Iterator[bytes]:
@@ -111,7 +111,7 @@ def evaluate(
             rows.append(b"")
             evaluator.explain(island, readers[number])
         filler_of.append(number)
-    shared = tuple(evaluator.fixed(one, origins) for one in bound.objects) if bound.plan.islands else ()
+    shared = tuple((order_of(one.manifest), evaluator.fixed(one, origins)) for one in bound.objects)
     uniform = len(fillers) <= 1
     return (
         SetRows(bound.plan, rows, fillers, None if uniform else filler_of, shared, common.places),

@@ -83,7 +83,10 @@ Tree = Leaf | Map | List | Repeat
 
 
 class Manifest(NamedTuple):
-    """One Kubernetes object; with `over` one per island of that Set."""
+    """One Kubernetes object; with `over` one per island of that Set.
+
+    `local` is its name within the island. With `once` it stands beside the islands, however many ask for it.
+    """
 
     api_version: str
     kind: str
@@ -92,6 +95,8 @@ class Manifest(NamedTuple):
     body: Map
     origin: Origin = COMPILER
     over: str = ""
+    local: str = ""
+    once: bool = False
 
 
 def text(*parts: str | Hole | Text) -> Text:

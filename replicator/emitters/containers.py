@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from base64 import b64encode
+from typing import Any, NamedTuple
 
 from replicator import names
 from replicator.context import DOWNWARD, Context
+from replicator.diagnostics import Place
 from replicator.kinds import CONTAINER_ORDER
 from replicator.model import Unit
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Scalar, Sequence
 from replicator.patch import merge, ordered
 from replicator.sources import Digest, assemble, reads
-from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, leaf, mapping, tree
+from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, leaf, mapping, text, tree
 
 FILES_ANNOTATION = "replicator.dev/files"
 
@@ -84,7 +86,9 @@ def _value_from(context: Context, node: MappingNode) -> dict[str, Any]:
         return {"fieldRef": {"apiVersion": "v1", "fieldPath": data["field"]}}
     word, reference = ("secret", "secretKeyRef") if "secret" in data else ("configMap", "configMapKeyRef")
     optional = {"optional": True} if data.get("optional") else {}
-    name = Leaf(data[word], Origin(node.items[word].place, "type"))
+    named = node.items[word]
+    assert isinstance(named, Scalar)
+    name = _text_leaf(context, named)
     return {reference: {"name": name, "key": data["key"], **optional}}
 
 
@@ -100,27 +104,49 @@ def _mount(unit: Unit, path: str) -> dict[str, Any]:
     return {"name": files_name(unit), "mountPath": path, "subPath": names.config_key(path), "readOnly": True}
 
 
-def file_texts(context: Context, unit: Unit) -> dict[str, Text]:
-    """The unit's files: a ConfigMap's key to the text."""
-    return {
-        names.config_key(path): context.text(node)
-        for path, node in (unit.files.items if unit.files else {}).items()
-        if isinstance(node, Scalar)
-    }
+class File(NamedTuple):
+    """A file of a unit: the key in its ConfigMap, its content, and whether that is base64 of what is no text."""
+
+    key: str
+    content: Text
+    binary: bool
+    place: Place
 
 
-def files_data(context: Context, unit: Unit) -> Map:
-    """The `data` of the unit's ConfigMap."""
-    items = []
+def unit_files(context: Context, unit: Unit) -> list[File]:
+    """The unit's files, in the order in which they are written."""
+    files = []
     for path, node in (unit.files.items if unit.files else {}).items():
-        assert isinstance(node, Scalar)
-        items.append((names.config_key(path), leaf(context.text(node), Origin(node.place, "type"))))
-    return Map(tuple(items))
+        key = names.config_key(path)
+        if isinstance(node, Scalar):
+            files.append(File(key, context.text(node), False, node.place))
+            continue
+        assert isinstance(node, MappingNode)
+        raw = context.data.contents.get(id(node.items["file"]), b"")
+        try:
+            content, binary = raw.decode(), False
+            if "\0" in content:
+                raise ValueError
+        except ValueError:
+            content, binary = b64encode(raw).decode(), True
+        files.append(File(key, text(content), binary, node.items["file"].place))
+    return files
+
+
+def files_body(context: Context, unit: Unit) -> dict[str, Any]:
+    """The fields of the unit's ConfigMap that hold its files."""
+    files = unit_files(context, unit)
+    fields: dict[str, Any] = {}
+    for field, binary in (("data", False), ("binaryData", True)):
+        items = [(file.key, leaf(file.content, Origin(file.place, "type"))) for file in files if file.binary == binary]
+        if items:
+            fields[field] = Map(tuple(items))
+    return fields
 
 
 def files_digest(context: Context, units: list[Unit]) -> Leaf:
     """A digest of the files of the pod's units: it changes when they do, and so rolls these pods and no others."""
-    texts = [(f"{unit.name}/{key}", content) for unit in units for key, content in file_texts(context, unit).items()]
+    texts = [(f"{unit.name}/{file.key}", file.content) for unit in units for file in unit_files(context, unit)]
     digest = Digest(tuple(texts))
     if any(reads(content) for _, content in texts):
         return Leaf((Hole("label", digest),))
@@ -156,8 +182,8 @@ RETENTION = {"whenDeleted": "Retain", "whenScaled": "Retain"}
 # Pods
 
 
-def pod_spec(context: Context, units: list[Unit], merged: list[Unit]) -> Map:
-    """The PodSpec of some units; `merged` are those whose `pod` is merged into it."""
+def pod_spec(context: Context, units: list[Unit], restart_policy: str = "") -> Map:
+    """The PodSpec of some units, with the `pod` of each merged into it."""
     spec: dict[str, Any] = {}
     if initial := [unit for unit in units if unit.init]:
         spec["initContainers"] = [container(context, unit) for unit in initial]
@@ -169,15 +195,17 @@ def pod_spec(context: Context, units: list[Unit], merged: list[Unit]) -> Map:
     ]
     if volumes:
         spec["volumes"] = volumes
+    if restart_policy:
+        spec["restartPolicy"] = restart_policy
     made: Tree = mapping(spec)
-    for unit in merged:
+    for unit in units:
         if unit.pod:
             made = merge(made, context.value(unit.pod) or mapping({}))
     assert isinstance(made, Map)
     return made
 
 
-def pod_template(context: Context, labels: dict[str, Any], units: list[Unit]) -> Map:
+def pod_template(context: Context, labels: dict[str, Any], units: list[Unit], restart_policy: str = "") -> Map:
     """The pod template of some units, whose `podMetadata` is put on the pods."""
     annotations: dict[str, Any] = {}
     for unit in units:
@@ -186,7 +214,7 @@ def pod_template(context: Context, labels: dict[str, Any], units: list[Unit]) ->
     if any(unit.files for unit in units):
         annotations[FILES_ANNOTATION] = files_digest(context, [unit for unit in units if unit.files])
     metadata = {"labels": labels, "annotations": annotations or ...}
-    return mapping({"metadata": metadata, "spec": pod_spec(context, units, units)})
+    return mapping({"metadata": metadata, "spec": pod_spec(context, units, restart_policy)})
 
 
 def _texts(context: Context, node: MappingNode | None) -> dict[str, Any]:

@@ -1,25 +1,27 @@
-"""Units to an island's objects: workloads, their Services, the ConfigMaps of their files."""
+"""Units to an island's objects: workloads, their Services, autoscalers, and the ConfigMaps of their files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from replicator.context import Context
+from replicator.context import ISLAND_NAME, Context
 from replicator.emitters import labels
-from replicator.emitters.containers import RETENTION, claims, files_data, files_name, pod_template, service_ports
+from replicator.emitters.containers import RETENTION, claims, files_body, files_name, pod_template, service_ports
 from replicator.kinds import WORKLOAD_ORDER
 from replicator.model import Unit
+from replicator.parser.source import Scalar
 from replicator.patch import merge, ordered
-from replicator.tree import Manifest, Map, Origin, Tree, leaf, mapping, text
+from replicator.tree import Manifest, Map, Origin, Tree, leaf, mapping, tree
+
+API_VERSIONS = {"Job": "batch/v1", "CronJob": "batch/v1"}
 
 
 def emit(context: Context) -> Iterator[Manifest]:
-    """The objects of one island."""
+    """The objects of one island that its units make."""
     for unit in context.type.units.values():
         if unit.files:
-            data = {"data": files_data(context, unit)}
-            yield manifest(context, "v1", "ConfigMap", files_name(unit), unit, data)
+            yield manifest(context, "v1", "ConfigMap", files_name(unit), unit, files_body(context, unit))
         if unit.kind == "StatefulSet":
             spec = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": labels.selector(unit.name)}
             headless = {"spec": {**spec, "ports": service_ports(context, [unit]) if unit.ports else ...}}
@@ -27,15 +29,30 @@ def emit(context: Context) -> Iterator[Manifest]:
         if unit.ports:
             yield _service(context, unit)
         yield _workload(context, unit)
+        if unit.autoscale:
+            yield _autoscaler(context, unit)
+
+
+def emit_namespace(context: Context) -> Iterator[Manifest]:
+    """The island's Namespace, where the Set creates them."""
+    given = context.plan.model.namespaces
+    if given is None or not given.data.get("create", False):
+        return
+    own = {**labels.of_island(context), labels.MANAGED_BY: "replicator", **given.data.get("labels", {})}
+    annotations = given.data.get("annotations") or ...
+    metadata = {"name": (ISLAND_NAME,), "labels": own, "annotations": annotations}
+    origin = Origin(given.place, "set")
+    body = mapping({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, origin)
+    yield Manifest("v1", "Namespace", (ISLAND_NAME,), (), body, origin)
 
 
 def manifest(context: Context, api_version: str, kind: str, local: str, unit: Unit, body: dict[str, Any]) -> Manifest:
     """An object of an island, whose name in the island is `local`."""
-    name = context.object_name(local)
+    name = context.object_name(local, kind)
     origin = Origin(unit.place, "type")
-    metadata = labels.metadata(leaf(name, origin), context.plan.namespace, labels.of_object(context, unit.name))
+    metadata = labels.metadata(leaf(name), context.namespace, labels.of_object(context, unit.name))
     whole = mapping({"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}, origin)
-    return Manifest(api_version, kind, name, text(context.plan.namespace), whole, origin)
+    return Manifest(api_version, kind, name, context.namespace, whole, origin, local=local)
 
 
 def _headless(unit: Unit) -> str:
@@ -45,11 +62,6 @@ def _headless(unit: Unit) -> str:
 def _service(context: Context, unit: Unit) -> Manifest:
     spec: Tree = mapping({"selector": labels.selector(unit.name), "ports": service_ports(context, [unit])})
     made = manifest(context, "v1", "Service", unit.name, unit, {"spec": spec})
-    return customised_service(context, unit, made)
-
-
-def customised_service(context: Context, unit: Unit, made: Manifest) -> Manifest:
-    """The Service with the unit's `service`: labels and annotations to its metadata, all else to its spec."""
     if unit.service is None:
         return made
     given = context.value(unit.service)
@@ -63,17 +75,53 @@ def customised_service(context: Context, unit: Unit, made: Manifest) -> Manifest
 
 def _workload(context: Context, unit: Unit) -> Manifest:
     stateful = unit.kind == "StatefulSet"
+    job = unit.kind in ("Job", "CronJob")
+    template = pod_template(context, labels.of_pod(context, unit.name), [unit], "Never" if job else "")
     spec: Tree = mapping(
         {
             "replicas": ... if unit.replicas is None else context.scalar(unit.replicas),
-            "selector": {"matchLabels": labels.selector(unit.name)},
+            "selector": ... if job else {"matchLabels": labels.selector(unit.name)},
             "serviceName": leaf(context.object_name(_headless(unit))) if stateful else ...,
             "persistentVolumeClaimRetentionPolicy": RETENTION if unit.storage else ...,
-            "template": pod_template(context, labels.of_pod(context, unit.name), [unit]),
+            "template": template,
             "volumeClaimTemplates": claims(context, unit) if unit.storage else ...,
         }
     )
+    if unit.kind == "CronJob" and unit.schedule is not None:
+        spec = mapping({"schedule": context.scalar(unit.schedule), "jobTemplate": {"spec": spec}})
     if unit.spec:
         spec = merge(spec, context.value(unit.spec) or mapping({}))
     assert isinstance(spec, Map)
-    return manifest(context, "apps/v1", unit.kind, unit.name, unit, {"spec": ordered(spec, WORKLOAD_ORDER)})
+    api_version = API_VERSIONS.get(unit.kind, "apps/v1")
+    return manifest(context, api_version, unit.kind, unit.name, unit, {"spec": ordered(spec, WORKLOAD_ORDER)})
+
+
+def _autoscaler(context: Context, unit: Unit) -> Manifest:
+    """https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/horizontal-pod-autoscaler-v2/"""
+    assert unit.autoscale
+    given = unit.autoscale.items
+
+    def number(field: str) -> Tree | None:
+        node = given.get(field)
+        return context.scalar(node) if isinstance(node, Scalar) else None
+
+    metrics: list[Tree] = []
+    for resource in ("cpu", "memory"):
+        percent = number(resource)
+        if percent is not None:
+            target = {"type": "Utilization", "averageUtilization": percent}
+            metrics.append(tree({"type": "Resource", "resource": {"name": resource, "target": target}}))
+    further = context.value(given["metrics"]) if "metrics" in given else None
+    metrics += getattr(further, "items", ())
+    spec = {
+        "scaleTargetRef": {
+            "apiVersion": "apps/v1",
+            "kind": unit.kind,
+            "name": leaf(context.object_name(unit.name)),
+        },
+        "minReplicas": number("min") or 1,
+        "maxReplicas": number("max"),
+        "metrics": metrics or ...,
+        "behavior": (context.value(given["behavior"]) if "behavior" in given else None) or ...,
+    }
+    return manifest(context, "autoscaling/v2", "HorizontalPodAutoscaler", unit.name, unit, {"spec": spec})

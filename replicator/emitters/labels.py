@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from replicator.context import ISLAND_NAME, Context
-from replicator.tree import Map, mapping, text
+from replicator.tree import Map, Text, mapping, text
 
 NAME = "app.kubernetes.io/name"
 INSTANCE = "app.kubernetes.io/instance"
@@ -29,8 +29,13 @@ def of_pod(context: Context, component: str, of_island: bool = True) -> dict[str
         SET: plan.name,
     }
     if of_island:
-        labels[ISLAND] = text(ISLAND_NAME)
+        labels |= {ISLAND: text(ISLAND_NAME)}
     return {key: value for key, value in labels.items() if value != ""}
+
+
+def of_island(context: Context) -> dict[str, Any]:
+    """What marks objects that the author brought along, and their pods, as an island's."""
+    return {SET: context.plan.name, ISLAND: text(ISLAND_NAME)}
 
 
 def of_object(context: Context, component: str, of_island: bool = True) -> Map:
@@ -43,6 +48,6 @@ def selector(component: str) -> dict[str, Any]:
     return {ISLAND: text(ISLAND_NAME), COMPONENT: component}
 
 
-def metadata(name: object, namespace: str, labels: Map) -> dict[str, Any]:
+def metadata(name: object, namespace: Text, labels: Map) -> dict[str, Any]:
     """An object's metadata; without a namespace none is written."""
     return {"name": name, "namespace": namespace or ..., "labels": labels}

@@ -10,7 +10,7 @@ from typing import Any
 
 from replicator.context import ISLAND_NAME, Context
 from replicator.emitters import labels
-from replicator.emitters.containers import RETENTION, claims, files_data, files_name, pod_template, service_ports
+from replicator.emitters.containers import RETENTION, claims, files_body, files_name, pod_template, service_ports
 from replicator.kinds import WORKLOAD_ORDER
 from replicator.patch import ordered
 from replicator.tree import Manifest, Map, Origin, Text, Tree, leaf, mapping, text
@@ -21,7 +21,7 @@ def emit_set(context: Context) -> Iterator[Manifest]:
     units = list(context.type.units.values())
     for unit in units:
         if unit.files:
-            data = {"data": files_data(context, unit)}
+            data = files_body(context, unit)
             name = context.object_name(files_name(unit))
             yield _manifest(context, "v1", "ConfigMap", name, data, component=unit.name)
     name = (context.plan.name,)
@@ -76,6 +76,6 @@ def _manifest(
 ) -> Manifest:
     own = labels.of_object(context, component, of_island)
     origin = Origin(context.type.metadata.name_node.place, "type")
-    metadata = labels.metadata(leaf(name, origin), context.plan.namespace, own)
+    metadata = labels.metadata(leaf(name, origin), context.namespace, own)
     whole = mapping({"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}, origin)
-    return Manifest(api_version, kind, name, text(context.plan.namespace), whole, origin)
+    return Manifest(api_version, kind, name, context.namespace, whole, origin)

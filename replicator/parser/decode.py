@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 from replicator.diagnostics import Diagnostic
 from replicator.model import (
     Destination,
+    External,
     IslandSet,
     IslandType,
     Match,
@@ -15,6 +16,7 @@ from replicator.model import (
     Override,
     Param,
     Project,
+    Resource,
     Route,
     Routing,
     TypePort,
@@ -34,6 +36,8 @@ _UNIT_FIELDS = frozenset(
         "kind",
         "init",
         "replicas",
+        "schedule",
+        "autoscale",
         "image",
         "ports",
         "env",
@@ -96,21 +100,50 @@ def _params(node: Node | None, found: list[Diagnostic]) -> dict[str, Param]:
 
 def _island_type(root: MappingNode, found: list[Diagnostic]) -> IslandType:
     spec = cast(MappingNode, root.items["spec"])
-    ports, units = _map(spec.get("ports")), cast(MappingNode, spec.items["units"])
+    ports, units = _map(spec.get("ports")), _map(spec.get("units"))
     return IslandType(
         metadata=_metadata(root),
         params=_params(spec.get("params"), found),
         let={name: cast(Scalar, node) for name, node in _entries(spec.get("let"))},
         ports={name: _type_port(name, cast(MappingNode, ports), node) for name, node in _entries(ports)},
-        units={name: _unit(name, units, cast(MappingNode, node)) for name, node in units.items.items()},
-        external={kind: frozenset(node.data) for kind, node in _entries(spec.get("external"))},
+        units={name: _unit(name, cast(MappingNode, units), cast(MappingNode, node)) for name, node in _entries(units)},
+        resources=tuple(_resource(cast(MappingNode, node)) for node in _elements(spec.get("resources"))),
+        implementations={
+            name: _external(name, cast(MappingNode, node.get("external")), spec)
+            for name, node in _entries(spec.get("implementations"))
+            if isinstance(node, MappingNode)
+        },
+        external={
+            kind: tuple(cast(Scalar, item) for item in _elements(node)) for kind, node in _entries(spec.get("external"))
+        },
         node=root,
     )
 
 
 def _type_port(name: str, ports: MappingNode, node: Node) -> TypePort:
     fields = cast(MappingNode, node).items
-    return TypePort(name, cast(Scalar, fields["unit"]), cast(Scalar, fields["port"]), ports.key_place(name))
+    unit, service = _scalar(fields.get("unit")), _scalar(fields.get("service"))
+    return TypePort(name, unit, service, cast(Scalar, fields["port"]), ports.key_place(name))
+
+
+def _external(name: str, node: MappingNode, spec: MappingNode) -> External:
+    place = cast(MappingNode, spec.items["implementations"]).key_place(name)
+    fields = node.items
+    return External(
+        name, cast(Scalar, fields["host"]), cast(Scalar, fields["port"]), node.data.get("tls", False), place
+    )
+
+
+def _resource(node: MappingNode) -> Resource:
+    return Resource(
+        manifest=_map(node.get("manifest")),
+        file=_scalar(node.get("file")),
+        expressions=node.data.get("expressions", False),
+        when=_scalar(node.get("when")),
+        for_each=node.get("forEach"),
+        node=node,
+        place=node.key_place(next(iter(node.keys))) if node.keys else node.place,
+    )
 
 
 def _unit(name: str, units: MappingNode, node: MappingNode) -> Unit:
@@ -122,6 +155,8 @@ def _unit(name: str, units: MappingNode, node: MappingNode) -> Unit:
         init=data.get("init", False),
         image=cast(Scalar, node.items["image"]),
         replicas=_scalar(node.get("replicas")),
+        schedule=_scalar(node.get("schedule")),
+        autoscale=_map(node.get("autoscale")),
         ports={port: _unit_port(port, cast(MappingNode, ports), item) for port, item in _entries(ports)},
         env=_map(node.get("env")),
         files=_map(node.get("files")),
@@ -156,10 +191,17 @@ def _island_set(root: MappingNode) -> IslandSet:
         islands=_map(spec.get("islands")),
         replicas=data.get("replicas"),
         start=data.get("start", 0),
+        matrix=_map(spec.get("matrix")),
+        exclude=tuple(cast(MappingNode, node) for node in _elements(spec.get("exclude"))),
         params=_map(spec.get("params")),
         overrides=tuple(_override(cast(MappingNode, node)) for node in _elements(spec.get("overrides"))),
         scope=data.get("scope", "prefix"),
+        namespaces=_map(spec.get("namespaces")),
+        shared=tuple(_resource(cast(MappingNode, node)) for node in _elements(spec.get("shared"))),
         form=data.get("form", "copies"),
+        workload=data.get("workload", "StatefulSet"),
+        reserved=frozenset(data.get("reserved", ())),
+        stateful_set=_map(spec.get("statefulSet")),
         node=root,
     )
 

@@ -74,11 +74,46 @@ def resolve(text: str) -> Value:
     return text
 
 
-def is_plain_text(text: str) -> bool:
-    """Whether every reader takes the plain scalar for text."""
-    if not text or text[0] in SUSPECTS:
-        try:
-            return isinstance(resolve(text), str)
-        except ValueError:
-            return False
-    return True
+@lru_cache(maxsize=1 << 14)
+def resolve_as_kubectl(text: str) -> Value:
+    """The value that kubectl reads from a plain scalar: its reader is Go's yaml.v2, of YAML 1.1 with exceptions.
+
+    There yes, on and y are booleans, 0644 and 0o644 are 420, 1_000 is 1000, but 12:30 and dates are text.
+    Raises `OutOfRange` for infinities, NaN and integers beyond 64 bits.
+    """
+    if text in _KEYWORDS:
+        return _KEYWORDS[text]
+    if text in _OLD_BOOLEANS:
+        return text.lower() in ("y", "yes", "on")
+    if text[0] not in "0123456789+-.":
+        return text
+    if re.fullmatch(_INFINITE, text):
+        raise OutOfRange(text)
+    plain = text.replace("_", "")
+    number = _go_integer(plain)
+    if number is not None:
+        if not -_LARGEST <= number < 2 * _LARGEST:
+            raise OutOfRange(text)
+        return number
+    if re.fullmatch(_GO_FLOAT, plain):
+        value = float(plain)
+        if value in (float("inf"), float("-inf")):
+            raise OutOfRange(text)
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value  # as Go writes it to JSON
+    return text
+
+
+_GO_FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+_GO_BASES = ((r"0[xX][0-9a-fA-F]+", 16), (r"0[bB][01]+", 2), (r"0[oO]?[0-7]+", 8), (r"[0-9]+", 10))
+
+
+def _go_integer(text: str) -> int | None:
+    """The value of an integer as strconv.ParseInt reads it with base 0, or None."""
+    digits = text.lstrip("+-") if text[:1] in ("+", "-") else text
+    if len(text) - len(digits) > 1 or len(digits) > 70:
+        return None
+    for pattern, base in _GO_BASES:
+        if re.fullmatch(pattern, digits) and (base != 10 or digits == "0" or digits[0] != "0"):
+            value = int(digits[2:] if digits[1:2].isalpha() else digits, base)
+            return -value if text[0] == "-" else value
+    return None

@@ -21,7 +21,7 @@ from yaml.events import (
 )
 
 from replicator.diagnostics import Diagnostic, Place, Related
-from replicator.parser.scalars import SUSPECTS, Disputed, OutOfRange, resolve
+from replicator.parser.scalars import SUSPECTS, Disputed, OutOfRange, resolve, resolve_as_kubectl
 
 try:
     from yaml._yaml import CParser as _Parser
@@ -228,6 +228,13 @@ def decode_text(file: str, raw: bytes) -> tuple[str, list[Diagnostic]]:
         return "", [Diagnostic("R0102", message, place, hint="save it as UTF-8")]
 
 
+def load_data(file: str, text: str) -> tuple[list[Document], list[Diagnostic]]:
+    """The documents of a file that is data: its scalars are read as kubectl reads them, and merge keys are merged."""
+    reader = _DataReader(file, text)
+    documents = list(reader.documents())
+    return documents, reader.found
+
+
 def load(file: str, text: str) -> tuple[list[Document], list[Diagnostic]]:
     """The documents of a text, and what is wrong with it. Empty documents are left out."""
     reader = _Reader(file, text)
@@ -249,7 +256,8 @@ class _Reader:
             raise _Stop
 
     def documents(self) -> Iterator[Document]:
-        if unfit := (_UNFIT_ASCII if self.text.isascii() else _unfit()).search(self.text):
+        unfit = (_UNFIT_ASCII if self.text.isascii() else _unfit()).search(self.text)
+        if unfit and self.is_unfit(unfit[0]):
             self.unfit(unfit)
             return
         stream = _Named(self.text.encode())
@@ -274,6 +282,9 @@ class _Reader:
             self.syntax(error)
         except _Stop:
             return
+
+    def is_unfit(self, character: str) -> bool:
+        return True
 
     def unfit(self, match: re.Match[str]) -> None:
         """The first character that YAML forbids, or that only YAML 1.1 takes for a line break."""
@@ -398,6 +409,7 @@ class _Reader:
                 frame = stack[-1] if stack else None
                 size, depth = closed.size, closed.depth
                 if closed.mapping:
+                    self.merge(closed)
                     node = Mapping(closed.data, closed.start, event.end_mark, closed.items, closed.keys)
                 else:
                     node = Sequence(closed.data, closed.start, event.end_mark, closed.items)
@@ -448,6 +460,9 @@ class _Reader:
             frame.keys[text] = node
         frame.key = node
 
+    def merge(self, frame: _Frame) -> None:
+        """Where the language has merge keys, write the merged fields into a mapping that ends."""
+
     def complex_key(self, frame: _Frame, mapping: bool, event: Any) -> None:
         place = Node(None, event.start_mark, event.end_mark).place
         if mapping and frame.flow and event.flow_style and event.start_mark.column == frame.start.column + 1:
@@ -490,4 +505,44 @@ class _Reader:
         return target
 
 
+class _DataReader(_Reader):
+    """Files of others: what kubectl takes is taken."""
+
+    def is_unfit(self, character: str) -> bool:
+        return character not in "\x85\u2028\u2029"  # line breaks to kubectl's reader, as to this one
+
+    def value(self, scalar: Scalar) -> None:
+        text = scalar.text
+        if scalar.style or (text and text[0] not in SUSPECTS):
+            return
+        try:
+            scalar.data = resolve_as_kubectl(text)
+        except OutOfRange:
+            self.say(
+                "R0111", f"`{text[:40]}` is a number that JSON cannot hold", scalar.place, "quote it if it is text"
+            )
+
+    def key(self, frame: _Frame, node: Node) -> None:
+        if isinstance(node, Scalar) and not node.style and node.text == "<<":
+            node = Scalar(node.data, node.start, node.end, MERGE, "'")
+        super().key(frame, node)
+
+    def merge(self, frame: _Frame) -> None:
+        merged = frame.items.pop(MERGE, None)
+        if merged is None:
+            return
+        key = frame.keys.pop(MERGE)
+        del frame.data[MERGE]
+        for source in merged.items if isinstance(merged, Sequence) else [merged]:
+            if not isinstance(source, Mapping):
+                self.say("R0108", "a merge key takes a map, or a list of maps", key.place)
+                return
+            for name, node in source.items.items():
+                if name not in frame.items:
+                    frame.items[name] = node
+                    frame.data[name] = node.data
+                    frame.keys[name] = source.keys[name]
+
+
+MERGE = "\0<<"  # what a merge key is called while its map is read: no key of an author
 _END = Node(None, None, None)  # type: ignore[arg-type]

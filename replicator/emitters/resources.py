@@ -1,0 +1,135 @@
+"""Manifests that the author brings along to objects of the island, or of the shared part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from replicator import names
+from replicator.context import Context
+from replicator.decisions import item_key, items_key, when_key
+from replicator.diagnostics import Diagnostic
+from replicator.emitters import labels
+from replicator.kinds import CLUSTER_SCOPED
+from replicator.model import Resource
+from replicator.parser.source import Mapping as MappingNode
+from replicator.parser.source import Node, Sequence
+from replicator.references import mark
+from replicator.tree import Leaf, List, Manifest, Map, Origin, Text, Tree, leaf, mapping, text
+
+
+def emit(context: Context, resources: tuple[Resource, ...]) -> Iterator[Manifest]:
+    """The objects of some entries of `resources` or `shared`."""
+    for number, resource in enumerate(resources):
+        if context.structure.get(when_key(number)) is False:
+            continue
+        if resource.for_each is None:
+            yield from _entry(context, resource)
+            continue
+        for index, item in enumerate(context.structure.get(items_key(number), ())):
+            inside = context.for_item(item, item_key(number, index))
+            yield from _entry(inside, resource)
+            context.found += inside.found
+
+
+def _entry(context: Context, resource: Resource) -> Iterator[Manifest]:
+    if resource.manifest is not None:
+        yield from _manifests(context, context.value(resource.manifest), resource.manifest)
+    elif resource.file is not None:
+        for node in context.data.manifests.get(id(resource.file), ()):
+            body = context.value(node) if resource.expressions else as_data(node)
+            yield from _manifests(context, body, node)
+
+
+def as_data(node: Node) -> Tree:
+    """A node as it is: nothing in it is an expression."""
+    origin = Origin(node.place, "resource")
+    if isinstance(node, MappingNode):
+        return Map(tuple((key, as_data(child)) for key, child in node.items.items()), origin)
+    if isinstance(node, Sequence):
+        return List(tuple(as_data(child) for child in node.items), origin)
+    return Leaf(node.data, origin)
+
+
+def _manifests(context: Context, body: Tree | None, node: MappingNode) -> Iterator[Manifest]:
+    """The object of a manifest, or the objects of a List of manifests."""
+    if not isinstance(body, Map):
+        return
+    kind, items = body.get("kind"), body.get("items")
+    if (
+        isinstance(kind, Leaf)
+        and isinstance(kind.value, str)
+        and kind.value.endswith("List")
+        and isinstance(items, List)
+    ):
+        inner = node.items.get("items")
+        nodes = inner.items if isinstance(inner, Sequence) else []
+        for item, place in zip(items.items, nodes, strict=False):
+            if isinstance(place, MappingNode):
+                yield from _manifests(context, item, place)
+        return
+    made = _object(context, body, node)
+    if made is not None:
+        yield made
+
+
+def _known(node: Tree | None) -> str:
+    return node.value if isinstance(node, Leaf) and isinstance(node.value, str) else ""
+
+
+def _object(context: Context, body: Map, node: MappingNode) -> Manifest | None:
+    metadata = body.get("metadata")
+    api_version, kind = _known(body.get("apiVersion")), _known(body.get("kind"))
+    local = _known(metadata.get("name")) if isinstance(metadata, Map) else ""
+    for field, value in (("apiVersion", api_version), ("kind", kind), ("metadata.name", local)):
+        if not value:
+            hint = "a manifest has apiVersion, kind and metadata.name"
+            context.found.append(Diagnostic("R0312", f"not a manifest: it has no {field}", node.place, hint=hint))
+            return None
+    assert isinstance(metadata, Map)
+    if not names.is_object_name(kind, local):
+        name_node = node.get("metadata", "name")
+        place = name_node.place if name_node else node.place
+        context.found.append(Diagnostic("R0304", f"`{local}` is no name of a {kind}", place))
+    # What every cluster knows by one name, or has once, stands beside the islands as it is.
+    once = context.shared or kind in ("CustomResourceDefinition", "Namespace")
+    name: Text = (local,) if once else context.object_name(local, kind)
+    namespace: Text = () if kind in CLUSTER_SCOPED else context.namespace
+    extra = context.plan.model.metadata.labels
+    if not once:
+        body = mark(kind, body, mapping(labels.of_island(context)), _select(context))
+        extra = {**labels.of_island(context), **extra}
+    return Manifest(
+        api_version,
+        kind,
+        name,
+        namespace,
+        _with_metadata(body, metadata, name, namespace, extra),
+        Origin(node.place, "resource"),
+        local=local,
+        once=once,
+    )
+
+
+def _select(context: Context) -> Map | None:
+    """What is put into selectors: in a namespace of its own an island needs nothing to be told apart."""
+    if context.plan.model.scope == "namespace":
+        return None
+    return mapping({labels.ISLAND: labels.of_island(context)[labels.ISLAND]})
+
+
+def _with_metadata(body: Map, metadata: Map, name: Text, namespace: Text, extra: dict[str, Any] | Any) -> Map:
+    given = dict(metadata.items)
+    own = given.pop("labels", None)
+    given.pop("namespace", None)
+    written = given.pop("name")
+    joined = mapping({**dict(own.items if isinstance(own, Map) else ()), **extra})
+    made = mapping(
+        {
+            "name": leaf(name, written.origin if isinstance(written, Leaf) else body.origin),
+            "namespace": text(namespace) or ...,
+            "labels": joined if joined.items else ...,
+            **given,
+        }
+    )
+    return Map(tuple((key, made if key == "metadata" else value) for key, value in body.items), body.origin)
