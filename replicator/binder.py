@@ -17,7 +17,7 @@ from replicator.expander import Island, SetPlan, island_place
 from replicator.expression.template import parse
 from replicator.kinds import apply_rank
 from replicator.references import is_given, rewrite
-from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree, leaf
+from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree, leaf, text
 from replicator.yaml_text import Piece, document
 
 MAX_STENCILS = 256  # kept at once; beyond, shapes are bound again when they come back
@@ -46,9 +46,14 @@ class BoundSet(NamedTuple):
     stencil: Callable[[str], Stencil]
 
 
-def bind(plan: SetPlan, data: Data = NO_DATA) -> tuple[BoundSet, list[Diagnostic]]:
-    """Bind a Set. Every shape is bound once here, so that what is wrong with any of them is found."""
-    binder = _Binder(plan, data)
+def bind(
+    plan: SetPlan, data: Data = NO_DATA, render: Callable[[Tree], tuple[Piece, ...]] = document
+) -> tuple[BoundSet, list[Diagnostic]]:
+    """Bind a Set. Every shape is bound once here, so that what is wrong with any of them is found.
+
+    `render` cuts an object into pieces of text.
+    """
+    binder = _Binder(plan, data, render)
     return binder.bind(), binder.found
 
 
@@ -57,8 +62,9 @@ class _Wanted(Exception):
 
 
 class _Binder:
-    def __init__(self, plan: SetPlan, data: Data) -> None:
+    def __init__(self, plan: SetPlan, data: Data, render: Callable[[Tree], tuple[Piece, ...]]) -> None:
         self.plan = plan
+        self.render = render
         self.data = data
         self.found: list[Diagnostic] = []
         self.context = Context(plan, {}, data)
@@ -179,7 +185,7 @@ class _Binder:
         self.found += context.found
         context.found = []
         for manifest in sorted(finished, key=order_of):
-            yield Bound(manifest, document(manifest.body))
+            yield Bound(manifest, self.render(manifest.body))
 
 
 class _Names:
@@ -193,27 +199,36 @@ class _Names:
         self.full = {(kind, name) for (kind, _), name in (*own.items(), *shared.items())}
         self.context = context
         self.external = {
-            (kind, context.text(scalar)) for kind, scalars in context.type.external.items() for scalar in scalars
+            (kind, context.text(scalar))
+            for kind, scalars in context.type.external.items()
+            for scalar in scalars
+            if not context.shared or "{{" not in scalar.text
         }
         self.found: list[Diagnostic] = []
         self.wanted: list[Decision] = []
 
-    def answer(self, kind: str, reference: Leaf) -> Leaf:
-        """The reference with its target's full name. Those that emitters made (they have no place) are full already."""
+    def answer(self, kind: str, reference: Leaf) -> tuple[Leaf, Text | None]:
+        """The reference with its target's full name, and its target's namespace.
+
+        References that emitters made (they have no place) are full already.
+        """
         name = reference.value
         place = reference.origin.place
         if place is None or not isinstance(name, (str, tuple)):
-            return reference
+            return reference, None
         if isinstance(name, str):
-            full = self.own.get((kind, name)) or self.shared.get((kind, name))
-            if full is not None:
-                return leaf(full, reference.origin)
+            if (kind, name) in self.own:
+                return leaf(self.own[kind, name], reference.origin), self.context.namespace
+            if (kind, name) in self.shared:
+                return leaf(self.shared[kind, name], reference.origin), text(self.context.plan.namespace)
             if not name or is_given(kind, name) or (kind, (name,)) in self.external:
-                return reference
-        elif (kind, name) in self.full or (kind, name) in self.external or is_given(kind, "") or self._promote(place):
-            return reference
+                return reference, None
+        elif (kind, name) in self.full:
+            return reference, self.context.namespace
+        elif (kind, name) in self.external or is_given(kind, "") or self._promote(place):
+            return reference, None
         self._unanswered(kind, name, place)
-        return reference
+        return reference, None
 
     def _promote(self, place: Place) -> bool:
         """Ask for the values of a reference's expressions, unless they tell every island apart."""
@@ -231,7 +246,7 @@ class _Names:
             name if isinstance(name, str) else self.context.bound[place].text if place in self.context.bound else "?"
         )
         known = [local for of_kind, local in (*self.own, *self.shared) if of_kind == kind]
-        known += ["".join(map(str, text)) for of_kind, text in self.external if of_kind == kind and len(text) == 1]
+        known += ["".join(map(str, full)) for of_kind, full in self.external if of_kind == kind and len(full) == 1]
         close = nearest(shown, known) if known else ""
         hint = close if close.startswith("did") else f'if it exists outside: external: {{{kind}: ["{shown}"]}}'
         message = f"the {kind} `{shown}` is neither in the set nor declared external"

@@ -147,10 +147,10 @@ def _environment(project: Project) -> Iterator[Diagnostic]:
         for unit in island_type.units.values():
             for name, source in (unit.env.items if unit.env else {}).items():
                 if isinstance(source, Mapping) and unit.env:
-                    yield from _source(island_type, source, unit.env.key_place(name))
+                    yield from _source(source, unit.env.key_place(name))
 
 
-def _source(island_type: IslandType, source: Mapping, place: Place) -> Iterator[Diagnostic]:
+def _source(source: Mapping, place: Place) -> Iterator[Diagnostic]:
     given = [word for word in ("secret", "configMap", "field") if word in source.items]
     if len(given) != 1:
         hint = "one of: {secret, key}, {configMap, key}, {field}"
@@ -163,21 +163,6 @@ def _source(island_type: IslandType, source: Mapping, place: Place) -> Iterator[
     for field in ("key", "optional"):
         if not keyed and field in source.items:
             yield Diagnostic("R0205", f"`{field}` says nothing about a field of the pod", source.key_place(field))
-    if keyed:
-        kind = {"secret": "Secret", "configMap": "ConfigMap"}[word]
-        yield from _declared(island_type, kind, source.items[word])
-
-
-def _declared(island_type: IslandType, kind: str, node: Node) -> Iterator[Diagnostic]:
-    declared = [scalar.text for scalar in island_type.external.get(kind, ())]
-    if node.data not in declared:
-        hint = nearest(node.data, declared) if declared else ""
-        yield Diagnostic(
-            "R0306",
-            f"the {kind} `{node.data}` is neither in the set nor declared external",
-            node.place,
-            hint=hint if hint.startswith("did") else f"if it exists outside: external: {{{kind}: [{node.data}]}}",
-        )
 
 
 def _files(project: Project) -> Iterator[Diagnostic]:

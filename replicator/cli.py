@@ -5,24 +5,28 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple, TypeVar, cast
 
 import click
 
 from replicator import __version__
+from replicator import layout as layouts
 from replicator.diagnostics import Diagnostic, Place, has_errors, tidy
 from replicator.expander import MAX_ISLANDS, Setting
 from replicator.files import Files
+from replicator.layout import LAYOUTS
 from replicator.parser.source import Mapping, decode_text, load
-from replicator.pipeline import PARTS, Built, Options, Source, build
+from replicator.pipeline import PARTS, RENDERERS, Built, Options, Source, build
 from replicator.report import as_json, as_text
-from replicator.write import to_descriptor
+from replicator.write import Busy, Foreign, differences, to_descriptor, to_directory
 
 FINE, FINDINGS, USAGE, BUG = 0, 1, 2, 3
 
+Part = TypeVar("Part")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _SETTING = re.compile(r"([^./=]+)(?:/([^.=]+))?\.([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
@@ -134,18 +138,82 @@ def _reads_dsl(command: Command) -> Command:
 @_reads_dsl
 @click.option("--island", "islands", metavar="GLOB", multiple=True, help="Only these islands (SET/KEY). Repeatable.")
 @click.option("--only", type=click.Choice(PARTS), default=None, help="Only a part of the output.")
-def build_command(asked: Asked, islands: tuple[str, ...], only: str | None) -> int:
-    """Compile to manifests on standard output.
+@click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="Write a directory instead.")
+@click.option("--layout", type=click.Choice(LAYOUTS), default=None, help="One file for each.  [default: island]")
+@click.option("--check", is_flag=True, help="With -o: write nothing, say where DIR is not what would be written.")
+@click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="yaml", help="json: an object a line.")
+def build_command(
+    asked: Asked,
+    islands: tuple[str, ...],
+    only: str | None,
+    output: Path | None,
+    layout: str | None,
+    check: bool,
+    form: str,
+) -> int:
+    """Compile to manifests on standard output, or to a directory.
 
     FILE is a file of the DSL, DIR a directory of them (*.yaml, *.yml), - standard input. On any error nothing is
     written.
     """
-    built = asked.build(islands=islands, only=only or "")
+    if output is None and (check or layout):
+        raise click.UsageError("--check and --layout go with -o DIR")
+    if output is not None and form != "yaml":
+        raise click.UsageError("--format json is for standard output")
+    built = asked.build(islands=islands, only=only or "", form=form)
     _report(built)
     if has_errors(built.diagnostics):
         return FINDINGS
-    to_descriptor(built.texts(), sys.stdout.fileno())
+    if output is None:
+        to_descriptor(progress(built.texts(), "parts"), sys.stdout.fileno())
+        return FINE
+    files = progress(layouts.files(built, layout or "island"), "files")
+    covered = layouts.covers(built, islands)
+    if check:
+        return _check(files, output, covered)
+    try:
+        written = to_directory(files, output, covered)
+    except Foreign as error:
+        return _refuse(output, error)
+    except Busy:
+        click.echo(f"error[R0803]: {output}: another build is writing there", err=True)
+        return USAGE
+    click.echo(
+        f"{output}: {written.changed:,} written, {written.unchanged:,} unchanged, {written.removed:,} removed", err=True
+    )
     return FINE
+
+
+def _check(files: Iterator[tuple[str, bytes]], output: Path, covered: Callable[[str], bool]) -> int:
+    found = list(differences(files, output, covered))
+    for difference in found:
+        click.echo(f"{difference.what}: {output / difference.path}", err=True)
+    if found:
+        click.echo(f"{output} is not what the build would write: {len(found):,} differences", err=True)
+    return FINDINGS if found else FINE
+
+
+def _refuse(output: Path, error: Foreign) -> int:
+    for path in error.paths[:20]:
+        click.echo(f"error[R0804]: {output / path} was not written by replicator", err=True)
+    click.echo("nothing was written; remove these files, or choose another directory", err=True)
+    return FINDINGS
+
+
+def progress(parts: Iterable[Part], what: str) -> Iterator[Part]:
+    """The parts; on a terminal, how many there were, once it takes more than a second."""
+    if not sys.stderr.isatty():
+        yield from parts
+        return
+    start = shown = monotonic()
+    number = 0
+    for number, part in enumerate(parts, 1):
+        yield part
+        if number % 64 == 0 and (now := monotonic()) - start > 1 and now - shown > 0.2:
+            shown = now
+            click.echo(f"\r{number:,} {what} ", nl=False, err=True)
+    if shown > start:
+        click.echo("\r\x1b[K", nl=False, err=True)
 
 
 @cli.command("validate")

@@ -68,7 +68,6 @@ CODES: dict[str, str] = {
     "R0303": "a port that does not exist",
     "R0304": "a name that Kubernetes would refuse",
     "R0305": "two ports of one number or name",
-    "R0306": "an object that is neither in the set nor declared external",
     "R0307": "a field that this kind of workload does not have",
     "R0308": "two files of one ConfigMap key",
     "R0309": "a parameter's schema is not right",
@@ -106,6 +105,7 @@ CODES: dict[str, str] = {
     "R0801": "a file that cannot be read",
     "R0802": "a flag that names nothing",
     "R0803": "the output cannot be written",
+    "R0804": "a file in the way that was not written by replicator",
 }
 
 

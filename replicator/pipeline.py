@@ -9,20 +9,24 @@ from re import compile as compile_regex
 from typing import NamedTuple
 
 from replicator import check, expander, stamp
-from replicator.binder import BoundSet, bind
+from replicator.binder import BoundSet, bind, order_of
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
 from replicator.expander import Setting
 from replicator.files import Files
 from replicator.gather import gather
 from replicator.model import Project
 from replicator.parser import decode, schema, source
-from replicator.tree import Hole
-from replicator.yaml_text import Slot, document
+from replicator.tree import Hole, Tree
+from replicator.yaml_text import Piece, Slot, document, json_line
 
 EMITTERS = {"gloo": "replicator.emitters.gloo"}
 """Provider -> the module whose `emit` writes a neutral table for it; imported when it is asked for."""
 
+Render = Callable[[Tree], tuple[Piece, ...]]
 PARTS = ("shared", "islands", "routing")
+
+
+RENDERERS = {"yaml": document, "json": json_line}
 
 
 class Source(NamedTuple):
@@ -40,6 +44,7 @@ class Options(NamedTuple):
     only: str = ""
     max_islands: int = expander.MAX_ISLANDS
     files: Files | None = None
+    form: str = "yaml"
 
 
 DEFAULTS = Options()
@@ -50,20 +55,27 @@ class Built(NamedTuple):
 
     diagnostics: list[Diagnostic]
     sources: Mapping[str, str]
-    shared: Sequence[bytes] = ()
     sets: Sequence[stamp.SetRows] = ()
     routing: Sequence[stamp.RoutingObject] = ()
     selected: Callable[[str], bool] | None = None
     only: str = ""
 
+    def wants(self, part: str) -> bool:
+        """Whether a part of the output is asked for; asking for islands by name asks for nothing else."""
+        return self.only in ("", part) and (part == "islands" or self.selected is None)
+
     def texts(self) -> Iterator[bytes]:
         """The manifests in the order in which they are applied, document by document or in larger parts."""
-        if self.selected is None and self.only in ("", "shared"):
-            yield from self.shared
-        if self.only in ("", "islands"):
+        if self.wants("shared"):
+            objects = [one for rows in self.sets for one in rows.shared]
+            yield from (text for _, text in sorted(objects, key=lambda one: order_of(one[0])))
+        if self.wants("islands"):
             for rows in self.sets:
-                yield from rows.texts(self.selected)
-        if self.selected is None and self.only in ("", "routing"):
+                if self.selected is None:
+                    yield from rows.texts()
+                else:
+                    yield from (one.whole() for one in rows.islands(self.selected))
+        if self.wants("routing"):
             by_name = {rows.plan.name: rows for rows in self.sets}
             for one in self.routing:
                 yield from one.texts(by_name)
@@ -97,9 +109,9 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         return Built(tidy(found), texts)
     bound: dict[str, BoundSet] = {}
     for name, one_set in plan.sets.items():
-        bound[name], problems = bind(one_set, data)
+        bound[name], problems = bind(one_set, data, RENDERERS[options.form])
         found += problems
-    objects = _routing(project, plan, bound, found) if project.routings else []
+    objects = _routing(project, plan, bound, RENDERERS[options.form], found) if project.routings else []
     if has_errors(found):
         return Built(tidy(found), texts)
     rows = []
@@ -110,8 +122,7 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         rows.append(made)
     selected, problems = _selection(plan, options.islands)
     found += problems
-    shared = [text for _, text in sorted((one for made in rows for one in made.shared), key=lambda one: one[0])]
-    return Built(tidy(found), texts, shared, rows, objects, selected, options.only)
+    return Built(tidy(found), texts, rows, objects, selected, options.only)
 
 
 def _start(sources: Sequence[Source]) -> Place | None:
@@ -139,7 +150,7 @@ def _read(sources: Sequence[Source], texts: dict[str, str], found: list[Diagnost
 
 
 def _routing(
-    project: Project, plan: expander.Plan, bound: Mapping[str, BoundSet], found: list[Diagnostic]
+    project: Project, plan: expander.Plan, bound: Mapping[str, BoundSet], render: Render, found: list[Diagnostic]
 ) -> list[stamp.RoutingObject]:
     """The objects of all Routings."""
     from replicator import routes
@@ -152,7 +163,7 @@ def _routing(
             tables.append(table)
     found += routes.unique_hosts(tables)
     return [
-        stamp.RoutingObject(table.name, manifest, document(manifest.body))
+        stamp.RoutingObject(table.name, manifest, render(manifest.body))
         for table in tables
         for manifest in import_module(EMITTERS[table.provider]).emit(table)
     ]

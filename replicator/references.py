@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from replicator.tree import Leaf, List, Map, Tree
+from replicator.tree import Leaf, List, Map, Text, Tree, leaf
 
 SAME_KIND = "@"  # the kind is told by the field `kind` beside the reference
 
@@ -166,11 +166,13 @@ def _selectors(kind: str) -> _Step:
     return _steps_of(paths)
 
 
-Answer = Callable[[str, Leaf], Leaf]
+Answer = Callable[[str, Leaf], tuple[Leaf, Text | None]]
+"""From the kind of a reference's target and the reference: the reference in full, and the namespace of its target
+where that is known to be another than what may be written beside it."""
 
 
 def rewrite(kind: str, body: Map, answer: Answer) -> Map:
-    """The object with every reference replaced by what `answer` makes of its target's kind and its leaf."""
+    """The object with every reference, and the namespace that is written beside it, as `answer` says."""
     made = _walk(body, _references(kind), answer)
     assert isinstance(made, Map)
     return made
@@ -179,18 +181,25 @@ def rewrite(kind: str, body: Map, answer: Answer) -> Map:
 def _walk(node: Tree, step: _Step, answer: Answer) -> Tree:
     if isinstance(node, Map):
         changed = False
-        items = []
+        items: dict[str, Tree] = {}
+        namespace: Text | None = None
         for key, value in node.items:
             child = step.fields.get(key)
             new = value
-            if child is not None:
-                if child.target and isinstance(value, Leaf):
-                    new = answer(_told(node) if child.target == SAME_KIND else child.target, value)
-                else:
-                    new = _walk(value, child, answer)
+            if child is not None and child.target and isinstance(value, Leaf):
+                new, namespace = answer(_told(node) if child.target == SAME_KIND else child.target, value)
+            elif child is not None:
+                new = _walk(value, child, answer)
             changed = changed or new is not value
-            items.append((key, new))
-        return Map(tuple(items), node.origin) if changed else node
+            items[key] = new
+        if namespace and "namespace" in items:
+            items["namespace"] = (
+                leaf(namespace, items["namespace"].origin)
+                if isinstance(items["namespace"], Leaf)
+                else items["namespace"]
+            )
+            changed = True
+        return Map(tuple(items.items()), node.origin) if changed else node
     if isinstance(node, List) and "[]" in step.fields:
         inner = step.fields["[]"]
         return List(tuple(_walk(item, inner, answer) for item in node.items), node.origin)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, repeat
+from functools import cached_property
+from itertools import repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from replicator.binder import Bound, BoundSet, Stencil, order_of
+from replicator.binder import Bound, BoundSet, Stencil
 from replicator.diagnostics import Diagnostic, Place, Related
 from replicator.expander import Island, SetPlan, island_place
 from replicator.expression.values import Failure, text_of
@@ -49,34 +50,69 @@ class _Filler:
         return b"".join(parts)
 
 
+class ShapeText:
+    """The objects of islands of one shape, as text with gaps."""
+
+    def __init__(self, placed: list[tuple[Manifest, list[str | int]]]) -> None:
+        self._placed = placed
+        self.whole = _Filler([piece for _, pieces in placed for piece in pieces])
+
+    @cached_property
+    def objects(self) -> list[tuple[Manifest, _Filler]]:
+        """Each object by itself."""
+        return [(manifest, _Filler(pieces)) for manifest, pieces in self._placed]
+
+
+class IslandText(NamedTuple):
+    """An island's output: as a whole, or object by object."""
+
+    island: Island
+    shape: ShapeText
+    row: bytes
+
+    def whole(self) -> bytes:
+        return self.shape.whole.fill(self.row.split(_SEPARATOR))
+
+    def objects(self) -> Iterator[tuple[Manifest, bytes]]:
+        cells = self.row.split(_SEPARATOR)
+        for manifest, filler in self.shape.objects:
+            yield manifest, filler.fill(cells)
+
+
 @dataclass(eq=False, slots=True)
 class SetRows:
     """A Set's islands as rows of cells; cells of routes come first, those of an island's own objects after them."""
 
     plan: SetPlan
     rows: list[bytes]
-    fillers: list[_Filler]
-    filler_of: list[int] | None  # None: every island has the first
-    shared: tuple[tuple[Any, bytes], ...]
+    shapes: list[ShapeText]
+    shape_of: list[int] | None  # None: every island has the first
+    shared: tuple[tuple[Manifest, bytes], ...]
     places: Mapping[Slot, int | str]
 
-    def texts(self, selected: Callable[[str], bool] | None = None) -> Iterator[bytes]:
-        """The text of each island in turn, or of those whose path is selected."""
-        rows: Iterable[bytes] = self.rows
-        fillers: Iterable[_Filler] = (self.fillers[number] for number in self.filler_of or ())
-        if self.filler_of is None:
-            fillers = repeat(self.fillers[0]) if self.fillers else ()
-        if selected is not None:
-            chosen = [selected(island.path) for island in self.plan.islands]
-            rows = compress(rows, chosen)
-            fillers = compress(fillers, chosen)
-        for row, filler in zip(rows, fillers, strict=False):
-            yield filler.fill(row.split(_SEPARATOR))
+    def texts(self) -> Iterator[bytes]:
+        """The text of each island in turn."""
+        for row, shape in zip(self.rows, self._shapes(), strict=False):
+            yield shape.whole.fill(row.split(_SEPARATOR))
 
-    def repeated(self, pieces: Iterable[Piece]) -> Iterator[bytes]:
+    def islands(self, selected: Callable[[str], bool] | None = None) -> Iterator[IslandText]:
+        """The islands in turn, or those whose path is selected."""
+        for island, shape, row in zip(self.plan.islands, self._shapes(), self.rows, strict=False):
+            if selected is None or selected(island.path):
+                yield IslandText(island, shape, row)
+
+    def _shapes(self) -> Iterable[ShapeText]:
+        if self.shape_of is not None:
+            return (self.shapes[number] for number in self.shape_of)
+        return repeat(self.shapes[0]) if self.shapes else ()
+
+    def repeated(self, pieces: Iterable[Piece], separator: str = "") -> Iterator[bytes]:
         """Pieces of a routing object, once for each island."""
         fill = _Filler([self.places[piece] if isinstance(piece, Slot) else str(piece) for piece in pieces]).fill
-        for row in self.rows:
+        between = separator.encode()
+        for number, row in enumerate(self.rows):
+            if number and between:
+                yield between
             yield fill(row.split(_SEPARATOR))
 
 
@@ -90,7 +126,7 @@ def evaluate(
     evaluator = _Evaluator(bound.plan)
     common = evaluator.table(routed)
     shapes: dict[str, int] = {}
-    fillers: list[_Filler] = []
+    texts: list[ShapeText] = []
     readers: list[list[Callable[[Island], str]]] = []
     rows: list[bytes] = []
     filler_of: list[int] = []
@@ -99,11 +135,15 @@ def evaluate(
         shape = shape_of(island)
         number = shapes.get(shape)
         if number is None:
-            number = shapes[shape] = len(fillers)
+            number = shapes[shape] = len(texts)
             stencil = bound.stencil(shape)
             evaluator.learn(stencil, origins)
             table = evaluator.table(_slots(stencil), common)
-            fillers.append(_Filler([_placed(piece, table.places) for one in stencil.objects for piece in one.pieces]))
+            texts.append(
+                ShapeText(
+                    [(one.manifest, [_placed(piece, table.places) for piece in one.pieces]) for one in stencil.objects]
+                )
+            )
             readers.append(table.readers)
         try:
             rows.append("\0".join([read(island) for read in readers[number]]).encode())
@@ -111,12 +151,10 @@ def evaluate(
             rows.append(b"")
             evaluator.explain(island, readers[number])
         filler_of.append(number)
-    shared = tuple((order_of(one.manifest), evaluator.fixed(one, origins)) for one in bound.objects)
-    uniform = len(fillers) <= 1
-    return (
-        SetRows(bound.plan, rows, fillers, None if uniform else filler_of, shared, common.places),
-        evaluator.found,
-    )
+    shared = tuple((one.manifest, evaluator.fixed(one, origins)) for one in bound.objects)
+    uniform = len(texts) <= 1
+    made = SetRows(bound.plan, rows, texts, None if uniform else filler_of, shared, common.places)
+    return made, evaluator.found
 
 
 def _placed(piece: Piece, places: Mapping[Slot, int | str]) -> str | int:
@@ -280,7 +318,7 @@ class RoutingObject(NamedTuple):
             return
         for piece in self.pieces:
             if isinstance(piece, Repetition):
-                yield from rows[piece.over].repeated(piece.pieces)
+                yield from rows[piece.over].repeated(piece.pieces, piece.separator)
             else:
                 assert isinstance(piece, str)
                 yield piece.encode()

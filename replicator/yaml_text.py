@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import cache, lru_cache
@@ -102,7 +103,8 @@ Encode = Callable[[str], str]
 class Slot(NamedTuple):
     """A whole scalar, or a part of one that needs no quoting, that is filled per island.
 
-    `style` is how its text is encoded: `part` (as it is), `quoted`, `block` (at column `indent`), `value` (typed).
+    `style` is how its text is encoded: `part` (as it is), `quoted`, `block` (at column `indent`), `value` (typed),
+    `json`.
     """
 
     parts: Text
@@ -111,6 +113,8 @@ class Slot(NamedTuple):
 
     def encode(self, value: Any) -> str:
         """The slot's text: of its assembled text, or (`value`) of its one hole's value. It cannot fail."""
+        if self.style == "json":
+            return json.dumps(value, ensure_ascii=False)
         if self.style == "value":
             return quoted(value) if isinstance(value, str) else scalar(value)
         if self.style == "part":
@@ -119,10 +123,11 @@ class Slot(NamedTuple):
 
 
 class Repetition(NamedTuple):
-    """Pieces that are repeated for each island of a Set."""
+    """Pieces that are repeated for each island of a Set, which is not empty, with a separator between the rounds."""
 
     pieces: tuple[Piece, ...]
     over: str
+    separator: str = ""
 
 
 Piece = str | Slot | Repetition
@@ -133,6 +138,58 @@ def document(body: Tree) -> tuple[Piece, ...]:
     out: list[Piece] = ["---\n"]
     _block(body, 0, "", out)
     return _joined(out)
+
+
+def json_line(body: Tree) -> tuple[Piece, ...]:
+    """An object as one line of JSON, in pieces."""
+    out: list[Piece] = []
+    _json(body, out)
+    out.append("\n")
+    return _joined(out)
+
+
+def _json(node: Tree, out: list[Piece]) -> None:
+    if isinstance(node, Map):
+        start = "{"
+        for key, value in node.items:
+            out.append(f"{start}{json.dumps(key, ensure_ascii=False)}:")
+            _json(value, out)
+            start = ","
+        out.append("}" if node.items else "{}")
+    elif isinstance(node, List):
+        _json_list(node, out)
+    elif isinstance(node, Leaf):
+        _json_leaf(node.value, out)
+
+
+def _json_list(node: List, out: list[Piece]) -> None:
+    out.append("[")
+    for number, item in enumerate(node.items):
+        if isinstance(item, Repeat):
+            inner: list[Piece] = []
+            _json(item.item, inner)
+            out.append(Repetition(_joined(inner), item.over, ","))
+        else:
+            _json(item, out)
+        if number < len(node.items) - 1:
+            out.append(",")
+    out.append("]")
+
+
+def _json_leaf(value: object, out: list[Piece]) -> None:
+    if isinstance(value, Hole):
+        out.append(Slot((value,), "part" if value.kind in ("int", "bool") else "json"))
+    elif not isinstance(value, tuple):
+        out.append(json.dumps(value, ensure_ascii=False))
+    elif all(isinstance(part, str) or part.kind in SAFE for part in value):
+        out.append('"')
+        out += (
+            json.dumps(part, ensure_ascii=False)[1:-1] if isinstance(part, str) else Slot((part,), "part")
+            for part in value
+        )
+        out.append('"')
+    else:
+        out.append(Slot(value, "json"))
 
 
 def _joined(pieces: list[Piece]) -> tuple[Piece, ...]:

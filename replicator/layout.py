@@ -1,0 +1,84 @@
+"""A build as files of a directory: which file each part of it is in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import translate
+from itertools import groupby
+
+from replicator.pipeline import Built
+from replicator.stamp import SetRows
+from replicator.tree import Manifest
+
+LAYOUTS = ("island", "object")
+
+
+def files(built: Built, layout: str) -> Iterator[tuple[str, bytes]]:
+    """Relative paths and contents. `island` is a file for each island, `object` one for each object."""
+    part = _by_island if layout == "island" else _by_object
+    yield from part(built)
+
+
+def covers(built: Built, globs: tuple[str, ...]) -> Callable[[str], bool]:
+    """Whether a file belongs to what was asked for, so that it is stale where the build does not have it."""
+    patterns = [re.compile(translate(glob).removesuffix(r"\Z") + r"(?:\.[^/]*)?(?:/.*)?\Z") for glob in globs]
+    only = built.only
+
+    def covered(path: str) -> bool:
+        if patterns:
+            return any(pattern.match(path) for pattern in patterns)
+        routing = path.startswith("_routing/")
+        shared = not routing and "/_shared" in path
+        part = "routing" if routing else "shared" if shared else "islands"
+        return only in ("", part)
+
+    return covered
+
+
+def _by_island(built: Built) -> Iterator[tuple[str, bytes]]:
+    for rows in built.sets:
+        if built.wants("shared") and rows.shared:
+            yield f"{rows.plan.name}/_shared.yaml", b"".join(text for _, text in rows.shared)
+        if built.wants("islands"):
+            for one in rows.islands(built.selected):
+                yield f"{one.island.path}.yaml", one.whole()
+    if built.wants("routing"):
+        by_name = {rows.plan.name: rows for rows in built.sets}
+        for owner, objects in groupby(built.routing, key=lambda one: one.owner):
+            yield f"_routing/{owner}.yaml", b"".join(text for one in objects for text in one.texts(by_name))
+
+
+def _by_object(built: Built) -> Iterator[tuple[str, bytes]]:
+    for rows in built.sets:
+        if built.wants("shared"):
+            for manifest, text in rows.shared:
+                yield f"{rows.plan.name}/_shared/{_file(manifest.kind, manifest.local or _known(manifest))}", text
+        if built.wants("islands"):
+            for one in rows.islands(built.selected):
+                for manifest, text in one.objects():
+                    yield f"{one.island.path}/{_file(manifest.kind, manifest.local or one.island.name)}", text
+    if built.wants("routing"):
+        yield from _routing_objects(built, {rows.plan.name: rows for rows in built.sets})
+
+
+def _routing_objects(built: Built, rows: Mapping[str, SetRows]) -> Iterator[tuple[str, bytes]]:
+    for one in built.routing:
+        directory = f"_routing/{one.owner}"
+        if not one.manifest.over:
+            yield f"{directory}/{_file(one.manifest.kind, _known(one.manifest))}", b"".join(one.texts(rows))
+            continue
+        islands = rows[one.manifest.over].plan.islands
+        for island, text in zip(islands, one.texts(rows), strict=True):
+            name = "".join(part if isinstance(part, str) else island.name for part in one.manifest.name)
+            yield f"{directory}/{_file(one.manifest.kind, name)}", text
+
+
+def _known(manifest: Manifest) -> str:
+    return "".join(part for part in manifest.name if isinstance(part, str))
+
+
+def _file(kind: str, name: str) -> str:
+    """A file's name: RBAC's names may hold what a file's name may not."""
+    safe = re.sub(r"[^A-Za-z0-9._-]", lambda match: f"%{ord(match[0]):02X}", name)
+    return f"{kind.lower()}-{safe}.yaml"
