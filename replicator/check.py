@@ -12,7 +12,7 @@ from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.expression.template import parse
 from replicator.model import IslandSet, IslandType, Metadata, Project, Resource, Routing, Unit, UnitPort
 from replicator.parser.source import Mapping, Node, Scalar, Sequence
-from replicator.scope import ISLAND, Scope, island_attributes, keys, let_kinds, scalars
+from replicator.scope import ISLAND, Scope, island_attributes, keys, let_kinds, let_reads, scalars
 
 
 def check(project: Project) -> list[Diagnostic]:
@@ -344,6 +344,10 @@ def _advanced(island_set: IslandSet, spec: Mapping) -> Iterator[Diagnostic]:
         if field in _MADE_FOR_PODS:
             hint = f"it comes from {_MADE_FOR_PODS[field]}"
             yield Diagnostic("R0307", f"`{field}` is not yours to give here", given.key_place(field), hint=hint)
+        elif not core and field == "minReadySeconds":
+            hint = "updateStrategy: {rollingUpdate: {minReadySeconds: …}}"
+            message = "OpenKruise's StatefulSet has no minReadySeconds here"
+            yield Diagnostic("R0307", message, given.key_place(field), hint=hint)
         elif core and field in _KRUISE_FIELDS:
             hint = "workload: AdvancedStatefulSet (OpenKruise)"
             message = f"Kubernetes' StatefulSet has no `{field}`"
@@ -423,9 +427,11 @@ def _type_expressions(project: Project) -> Iterator[Diagnostic]:
 
 def _judge_type(island_type: IslandType, spec: Mapping, attributes: frozenset[str]) -> Iterator[Diagnostic]:
     kinds = let_kinds(island_type, attributes)
-    for number, scalar in enumerate(island_type.let.values()):
-        earlier = dict(list(kinds.items())[:number])
-        yield from Scope(island_type.params, attributes, earlier, island_type).judge(scalar)
+    for name, scalar in island_type.let.items():
+        yield from Scope(island_type.params, attributes, kinds, island_type).judge(scalar)
+        if cycle := _cycle(island_type, name):
+            message = "derived values refer to each other: " + " → ".join(cycle)
+            yield Diagnostic("R0402", message, scalar.place)
     scope = Scope(island_type.params, attributes, kinds, island_type)
     yield from _judge_resources(island_type.resources, scope)
     for names_node in _children(spec.items.get("external")):
@@ -444,6 +450,21 @@ def _judge_type(island_type: IslandType, spec: Mapping, attributes: frozenset[st
             for scalar in scalars(child):
                 if field not in ("kind", "init"):
                     yield from scope.judge(scalar)
+
+
+def _cycle(island_type: IslandType, name: str) -> list[str]:
+    """How a derived value comes to refer to itself, if it does."""
+    paths = [[name]]
+    seen: set[str] = set()
+    while paths:
+        path = paths.pop()
+        for other in let_reads(island_type.let[path[-1]]):
+            if other == name:
+                return [*path, name]
+            if other in island_type.let and other not in seen:
+                seen.add(other)
+                paths.append([*path, other])
+    return []
 
 
 def _judge_resources(resources: Iterable[Resource], scope: Scope) -> Iterator[Diagnostic]:

@@ -142,6 +142,7 @@ def _reads_dsl(command: Command) -> Command:
 @click.option("--layout", type=click.Choice(LAYOUTS), default=None, help="One file for each.  [default: island]")
 @click.option("--check", is_flag=True, help="With -o: write nothing, say where DIR is not what would be written.")
 @click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="yaml", help="json: an object a line.")
+@click.option("--with-dsl", is_flag=True, help="Write the documents of the DSL too, to be stored in the cluster.")
 def build_command(
     asked: Asked,
     islands: tuple[str, ...],
@@ -150,6 +151,7 @@ def build_command(
     layout: str | None,
     check: bool,
     form: str,
+    with_dsl: bool,
 ) -> int:
     """Compile to manifests on standard output, or to a directory.
 
@@ -160,7 +162,7 @@ def build_command(
         raise click.UsageError("--check and --layout go with -o DIR")
     if output is not None and form != "yaml":
         raise click.UsageError("--format json is for standard output")
-    built = asked.build(islands=islands, only=only or "", form=form)
+    built = asked.build(islands=islands, only=only or "", form=form, with_dsl=with_dsl)
     _report(built)
     if has_errors(built.diagnostics):
         return FINDINGS
@@ -181,6 +183,15 @@ def build_command(
     click.echo(
         f"{output}: {written.changed:,} written, {written.unchanged:,} unchanged, {written.removed:,} removed", err=True
     )
+    return FINE
+
+
+@cli.command("crds")
+def crds_command() -> int:
+    """Print the kinds of the DSL as CustomResourceDefinitions, made from the schemas."""
+    from replicator.crds import definitions
+
+    to_descriptor((text.encode() for text in definitions()), sys.stdout.fileno())
     return FINE
 
 

@@ -73,6 +73,10 @@ class Context:
         self.scope = Scope(self.type.params, attributes, let, None if shared else self.type, schema)
         self.downward: set[str] | None = None
         """In `form: pods`, where the downward API can carry `island`: which of its attributes are asked for."""
+        self.groups: dict[str, list[Text]] = {}
+        """In `form: pods`, by unit: the ConfigMaps of the files of groups of pods, whether they exist yet or not."""
+        self.by_pod = False
+        """In `form: pods`, whether what is bound may differ between pods: it goes to objects that hold each pod's."""
 
     def for_item(self, item: Any, key: str) -> Context:
         """The context inside a `forEach`."""
@@ -228,7 +232,7 @@ class Context:
         if expression.call:
             return self.call(expression.call)
         depends = self.reads(expression)
-        if self.pods and any(path[0] == "island" for path in depends):
+        if self.pods and not self.by_pod and any(path[0] == "island" for path in depends):
             self.found.append(self._undelivered(scalar, "an expression over `island`"))
         return Hole(self._kind(expression), Computed(expression, depends, self))
 
@@ -244,6 +248,8 @@ class Context:
                 return (self.plan.name,)
             if path[1] == "namespace":
                 return self.namespace
+            if self.by_pod:
+                return Hole(self.scope.kind_of(path), Atom(path))
             if self.pods and self.downward is not None:
                 self.downward.add(path[1])
                 return (f"$({DOWNWARD[path[1]][0]})",)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from itertools import product
@@ -142,10 +142,11 @@ class Plan(NamedTuple):
 class _Counted(Sequence[Island]):
     """The islands of a Set by `replicas`: made when they are asked for, never kept."""
 
-    def __init__(self, plan: SetPlan, start: int, count: int, layers: _Layers) -> None:
+    def __init__(self, plan: SetPlan, start: int, count: int, reserved: frozenset[int], layers: _Layers) -> None:
         self._plan = plan
         self._start = start
         self._count = count
+        self._reserved = sorted(ordinal for ordinal in reserved if ordinal >= start)
         self._layers = layers
 
     def __len__(self) -> int:
@@ -153,12 +154,24 @@ class _Counted(Sequence[Island]):
 
     def __iter__(self) -> Iterator[Island]:
         plan, own = self._plan, self._layers.own
+        ordinals: Iterable[int] = range(self._start, self._start + self._count)
+        if self._reserved:
+            ordinals = map(self._ordinal, range(self._count))
         if self._layers.by_key:
-            for ordinal in range(self._start, self._start + self._count):
+            for ordinal in ordinals:
                 yield Island(plan, str(ordinal), ordinal, own(str(ordinal), None), None)
         else:
-            for ordinal in range(self._start, self._start + self._count):
+            for ordinal in ordinals:
                 yield Island(plan, str(ordinal), ordinal, _NOTHING, None)
+
+    def _ordinal(self, index: int) -> int:
+        """The ordinal of an index: those that are reserved are skipped, and others take their places."""
+        ordinal = self._start + index
+        for reserved in self._reserved:
+            if reserved > ordinal:
+                break
+            ordinal += 1
+        return ordinal
 
     @overload
     def __getitem__(self, index: int) -> Island: ...
@@ -169,13 +182,16 @@ class _Counted(Sequence[Island]):
             return [self[number] for number in range(*index.indices(self._count))]
         if not -self._count <= index < self._count:
             raise IndexError(index)
-        ordinal = self._start + index % self._count
+        ordinal = self._ordinal(index % self._count)
         return Island(self._plan, str(ordinal), ordinal, self._layers.own(str(ordinal), None), None)
 
     def find(self, key: str) -> Island | None:
         if not key.isascii() or not key.isdigit() or str(int(key)) != key:
             return None
-        index = int(key) - self._start
+        ordinal = int(key)
+        if ordinal in self._reserved:
+            return None
+        index = ordinal - self._start - sum(reserved < ordinal for reserved in self._reserved)
         return self[index] if 0 <= index < self._count else None
 
 
@@ -485,7 +501,7 @@ def _counted(plan: SetPlan, layers: _Layers, room: int, found: list[Diagnostic])
         node = plan.model.node.get("spec", "replicas")
         found.append(_too_many(count, room, node.place if node else None))
         count = 0
-    return _Counted(plan, plan.model.start, count, layers)
+    return _Counted(plan, plan.model.start, count, plan.model.reserved, layers)
 
 
 def _too_many(count: int, room: int, place: Place | None) -> Diagnostic:

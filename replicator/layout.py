@@ -29,7 +29,7 @@ def covers(built: Built, globs: tuple[str, ...]) -> Callable[[str], bool]:
         if patterns:
             return any(pattern.match(path) for pattern in patterns)
         routing = path.startswith("_routing/")
-        shared = not routing and "/_shared" in path
+        shared = not routing and ("/_shared" in path or path == "_dsl.yaml")
         part = "routing" if routing else "shared" if shared else "islands"
         return only in ("", part)
 
@@ -37,6 +37,8 @@ def covers(built: Built, globs: tuple[str, ...]) -> Callable[[str], bool]:
 
 
 def _by_island(built: Built) -> Iterator[tuple[str, bytes]]:
+    if built.dsl and built.wants("shared"):
+        yield "_dsl.yaml", b"".join(built.dsl)
     for rows in built.sets:
         if built.wants("shared") and rows.shared:
             yield f"{rows.plan.name}/_shared.yaml", b"".join(text for _, text in rows.shared)
@@ -50,6 +52,8 @@ def _by_island(built: Built) -> Iterator[tuple[str, bytes]]:
 
 
 def _by_object(built: Built) -> Iterator[tuple[str, bytes]]:
+    if built.dsl and built.wants("shared"):
+        yield "_dsl.yaml", b"".join(built.dsl)
     for rows in built.sets:
         if built.wants("shared"):
             for manifest, text in rows.shared:

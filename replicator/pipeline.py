@@ -11,11 +11,12 @@ from typing import NamedTuple
 from replicator import check, expander, stamp
 from replicator.binder import BoundSet, bind, order_of
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
+from replicator.emitters.resources import as_data
 from replicator.expander import Setting
 from replicator.files import Files
 from replicator.gather import gather
 from replicator.model import Project
-from replicator.parser import decode, schema, source
+from replicator.parser import decode, schema, source, stored
 from replicator.tree import Hole, Tree
 from replicator.yaml_text import Piece, Slot, document, json_line
 
@@ -45,6 +46,7 @@ class Options(NamedTuple):
     max_islands: int = expander.MAX_ISLANDS
     files: Files | None = None
     form: str = "yaml"
+    with_dsl: bool = False
 
 
 DEFAULTS = Options()
@@ -59,6 +61,7 @@ class Built(NamedTuple):
     routing: Sequence[stamp.RoutingObject] = ()
     selected: Callable[[str], bool] | None = None
     only: str = ""
+    dsl: Sequence[bytes] = ()
 
     def wants(self, part: str) -> bool:
         """Whether a part of the output is asked for; asking for islands by name asks for nothing else."""
@@ -69,6 +72,7 @@ class Built(NamedTuple):
         if self.wants("shared"):
             objects = [one for rows in self.sets for one in rows.shared]
             yield from (text for _, text in sorted(objects, key=lambda one: order_of(one[0])))
+            yield from self.dsl
         if self.wants("islands"):
             for rows in self.sets:
                 if self.selected is None:
@@ -122,7 +126,13 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         rows.append(made)
     selected, problems = _selection(plan, options.islands)
     found += problems
-    return Built(tidy(found), texts, rows, objects, selected, options.only)
+    dsl = [_stored(one, RENDERERS[options.form]) for one in documents] if options.with_dsl else []
+    return Built(tidy(found), texts, rows, objects, selected, options.only, dsl)
+
+
+def _stored(document: source.Document, render: Render) -> bytes:
+    """A document of the DSL as an object to be stored beside what is made of it."""
+    return "".join(str(piece) for piece in render(as_data(document.root))).encode()
 
 
 def _start(sources: Sequence[Source]) -> Place | None:
@@ -145,7 +155,7 @@ def _read(sources: Sequence[Source], texts: dict[str, str], found: list[Diagnost
         texts[one.name] = text
         read, problems = source.load(one.name, text)
         found += problems
-        documents += read
+        documents += stored.unwrap(read)
     return documents
 
 

@@ -64,8 +64,7 @@ class Scope(NamedTuple):
             if len(rest) != 1:
                 raise Unknown("R0402", f"`{'.'.join(path)}`: `let` is followed by one name")
             if rest[0] not in self.let:
-                hint = nearest(rest[0], self.let) or "derived values are read in order"
-                raise Unknown("R0402", f"there is no derived value `{rest[0]}` before this one", hint)
+                raise Unknown("R0402", f"there is no derived value `{rest[0]}`", nearest(rest[0], self.let))
             return self.let[rest[0]]
         if root == "island" and self.island:
             if len(rest) != 1 or rest[0] not in self.island:
@@ -183,16 +182,33 @@ def island_attributes(island_set: IslandSet) -> frozenset[str]:
 
 
 def let_kinds(island_type: IslandType, island: frozenset[str]) -> dict[str, Kind]:
-    """The kinds of a Type's derived values; those that are wrong are left out (`check` says why)."""
+    """The kinds of a Type's derived values, whatever their order; of those that are wrong `check` says why."""
     kinds: dict[str, Kind] = {}
-    scope = Scope(island_type.params, island, kinds, island_type)
-    for name, scalar in island_type.let.items():
-        template = parse(scalar.text)
+
+    def resolve(name: str, above: tuple[str, ...]) -> None:
+        scalar = island_type.let[name]
+        if "{{" not in scalar.text:
+            kinds[name] = _static_kind(scalar)
+            return
+        kinds[name] = "any"
+        for other in let_reads(scalar):
+            if other in island_type.let and other not in kinds and other not in above:
+                resolve(other, (*above, name))
         try:
-            kinds[name] = scope.kind(template) if "{{" in scalar.text else _static_kind(scalar)
+            kinds[name] = Scope(island_type.params, island, kinds, island_type).kind(parse(scalar.text))
         except Unknown:
             kinds[name] = "any"
+
+    for name in island_type.let:
+        if name not in kinds:
+            resolve(name, ())
     return kinds
+
+
+def let_reads(scalar: Scalar) -> list[str]:
+    """The derived values that a scalar reads."""
+    expressions = parse(scalar.text).expressions
+    return [path[1] for one in expressions for path in one.reads if path[0] == "let" and len(path) > 1]
 
 
 def _static_kind(scalar: Scalar) -> Kind:

@@ -31,6 +31,7 @@ def container(context: Context, unit: Unit) -> Map:
             fields[field] = [_text_leaf(context, item) for item in node.items if isinstance(item, Scalar)]
     environment = _environment(context, unit)
     context.downward = None
+    mounts = _mounts(context, unit, downward)
     carried = {DOWNWARD[attribute] for attribute in downward}
     sources = [
         {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
@@ -43,7 +44,6 @@ def container(context: Context, unit: Unit) -> Map:
             {"name": port.name, "containerPort": context.scalar(port.container), "protocol": port.protocol}
             for port in unit.ports.values()
         ]
-    mounts = [_mount(unit, path) for path in (unit.files.items if unit.files else ())]
     mounts += [
         {"name": _claim_name(path, claim), "mountPath": path}
         for path, claim in (unit.storage.items if unit.storage else {}).items()
@@ -100,13 +100,28 @@ def files_name(unit: Unit) -> str:
     return f"{unit.name}-files"
 
 
-def _mount(unit: Unit, path: str) -> dict[str, Any]:
-    return {"name": files_name(unit), "mountPath": path, "subPath": names.config_key(path), "readOnly": True}
+def by_pod_name(unit: Unit) -> str:
+    """The name, within the Set, of what holds the unit's files that differ between pods."""
+    return f"{unit.name}-files-by-pod"
+
+
+def _mounts(context: Context, unit: Unit, downward: set[str]) -> list[dict[str, Any]]:
+    """Each file is mounted by itself: what else is in its directory stays visible."""
+    mounts: list[dict[str, Any]] = [
+        {"name": files_name(unit), "mountPath": file.path, "subPath": file.key, "readOnly": True}
+        for file in unit_files(context, unit)
+    ]
+    for file in files_by_pod(context, unit):
+        downward.add("name")
+        expression = f"$({DOWNWARD['name'][0]}).{file.key}"
+        mounts.append({"name": by_pod_name(unit), "mountPath": file.path, "subPathExpr": expression, "readOnly": True})
+    return mounts
 
 
 class File(NamedTuple):
-    """A file of a unit: the key in its ConfigMap, its content, and whether that is base64 of what is no text."""
+    """A file of a unit: its path, key and content; `binary` content is base64 of what is no text."""
 
+    path: str
     key: str
     content: Text
     binary: bool
@@ -114,12 +129,26 @@ class File(NamedTuple):
 
 
 def unit_files(context: Context, unit: Unit) -> list[File]:
-    """The unit's files, in the order in which they are written."""
+    """The unit's files that are the same for all its pods, in the order in which they are written."""
+    return [file for file in _all_files(context, unit) if not _is_by_pod(context, file)]
+
+
+def files_by_pod(context: Context, unit: Unit) -> list[File]:
+    """In `form: pods`, the unit's files that differ between pods."""
+    return [file for file in _all_files(context, unit) if _is_by_pod(context, file)]
+
+
+def _is_by_pod(context: Context, file: File) -> bool:
+    return context.pods and bool(reads(file.content) & context.plan.varying)
+
+
+def _all_files(context: Context, unit: Unit) -> list[File]:
     files = []
+    context.by_pod = context.pods
     for path, node in (unit.files.items if unit.files else {}).items():
         key = names.config_key(path)
         if isinstance(node, Scalar):
-            files.append(File(key, context.text(node), False, node.place))
+            files.append(File(path, key, context.text(node), False, node.place))
             continue
         assert isinstance(node, MappingNode)
         raw = context.data.contents.get(id(node.items["file"]), b"")
@@ -129,7 +158,8 @@ def unit_files(context: Context, unit: Unit) -> list[File]:
                 raise ValueError
         except ValueError:
             content, binary = b64encode(raw).decode(), True
-        files.append(File(key, text(content), binary, node.items["file"].place))
+        files.append(File(path, key, text(content), binary, node.items["file"].place))
+    context.by_pod = False
     return files
 
 
@@ -188,11 +218,14 @@ def pod_spec(context: Context, units: list[Unit], restart_policy: str = "") -> M
     if initial := [unit for unit in units if unit.init]:
         spec["initContainers"] = [container(context, unit) for unit in initial]
     spec["containers"] = [container(context, unit) for unit in units if not unit.init]
-    volumes = [
-        {"name": files_name(unit), "configMap": {"name": leaf(context.object_name(files_name(unit)))}}
-        for unit in units
-        if unit.files
-    ]
+    volumes: list[dict[str, Any]] = []
+    for unit in units:
+        if unit_files(context, unit):
+            name = leaf(context.object_name(files_name(unit)))
+            volumes.append({"name": files_name(unit), "configMap": {"name": name}})
+        if groups := context.groups.get(unit.name):
+            sources = [{"configMap": {"name": leaf(name), "optional": True}} for name in groups]
+            volumes.append({"name": by_pod_name(unit), "projected": {"sources": sources}})
     if volumes:
         spec["volumes"] = volumes
     if restart_policy:
@@ -211,8 +244,8 @@ def pod_template(context: Context, labels: dict[str, Any], units: list[Unit], re
     for unit in units:
         labels = {**labels, **_texts(context, unit.pod_labels)}
         annotations |= _texts(context, unit.pod_annotations)
-    if any(unit.files for unit in units):
-        annotations[FILES_ANNOTATION] = files_digest(context, [unit for unit in units if unit.files])
+    if any(unit_files(context, unit) for unit in units):
+        annotations[FILES_ANNOTATION] = files_digest(context, units)
     metadata = {"labels": labels, "annotations": annotations or ...}
     return mapping({"metadata": metadata, "spec": pod_spec(context, units, restart_policy)})
 

@@ -20,7 +20,7 @@ API_VERSIONS = {"Job": "batch/v1", "CronJob": "batch/v1"}
 def emit(context: Context) -> Iterator[Manifest]:
     """The objects of one island that its units make."""
     for unit in context.type.units.values():
-        if unit.files:
+        if unit.files and unit.files.items:
             yield manifest(context, "v1", "ConfigMap", files_name(unit), unit, files_body(context, unit))
         if unit.kind == "StatefulSet":
             spec = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": labels.selector(unit.name)}

@@ -9,22 +9,39 @@ from collections.abc import Iterator
 from typing import Any
 
 from replicator.context import ISLAND_NAME, Context
+from replicator.diagnostics import Diagnostic
 from replicator.emitters import labels
-from replicator.emitters.containers import RETENTION, claims, files_body, files_name, pod_template, service_ports
+from replicator.emitters.containers import (
+    RETENTION,
+    by_pod_name,
+    claims,
+    files_body,
+    files_by_pod,
+    files_name,
+    pod_template,
+    service_ports,
+    unit_files,
+)
+from replicator.expression.values import Failure
 from replicator.kinds import WORKLOAD_ORDER
-from replicator.patch import ordered
-from replicator.tree import Manifest, Map, Origin, Text, Tree, leaf, mapping, text
+from replicator.model import Unit
+from replicator.patch import merge, ordered
+from replicator.sources import assemble
+from replicator.tree import Leaf, List, Manifest, Map, Origin, Text, Tree, leaf, mapping, text, tree
+
+MAX_PODS_A_GROUP = 100
+MAX_GROUP = 512 * 1024  # bytes of the files of a group
+_GATE = "InPlaceUpdateReady"  # OpenKruise sets this condition; nothing else does
 
 
 def emit_set(context: Context) -> Iterator[Manifest]:
     """The objects of the whole Set."""
     units = list(context.type.units.values())
     for unit in units:
-        if unit.files:
-            data = files_body(context, unit)
+        if unit_files(context, unit):
             name = context.object_name(files_name(unit))
-            yield _manifest(context, "v1", "ConfigMap", name, data, component=unit.name)
-    name = (context.plan.name,)
+            yield _manifest(context, "v1", "ConfigMap", name, files_body(context, unit), component=unit.name)
+        yield from _groups(context, unit)
     ports = service_ports(context, units)
     headless = {
         "clusterIP": "None",
@@ -32,24 +49,107 @@ def emit_set(context: Context) -> Iterator[Manifest]:
         "selector": _selector(context),
         "ports": ports if ports.items else ...,
     }
-    yield _manifest(context, "v1", "Service", name, {"spec": headless})
+    yield _manifest(context, "v1", "Service", (context.plan.name,), {"spec": headless})
+    yield _stateful_set(context, units)
+
+
+def _stateful_set(context: Context, units: list[Unit]) -> Manifest:
     model = context.plan.model
+    advanced = model.workload == "AdvancedStatefulSet"
     stored = any(unit.storage for unit in units)
-    pod_labels = labels.of_pod(context, "", of_island=False)
+    template: Tree = pod_template(context, labels.of_pod(context, "", of_island=False), units)
+    strategy: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"podUpdatePolicy": "InPlaceIfPossible"}}
     spec: Tree = mapping(
         {
             "replicas": model.replicas or 0,
             "ordinals": {"start": model.start} if model.start else ...,
+            "reserveOrdinals": sorted(model.reserved) if model.reserved else ...,
             "podManagementPolicy": "Parallel",
+            "updateStrategy": strategy if advanced else ...,
             "selector": {"matchLabels": _selector(context)},
             "serviceName": context.plan.name,
             "persistentVolumeClaimRetentionPolicy": RETENTION if stored else ...,
-            "template": pod_template(context, pod_labels, units),
+            "template": template,
             "volumeClaimTemplates": [claim for unit in units for claim in claims(context, unit)] if stored else ...,
         }
     )
+    if model.stateful_set is not None:
+        given = context.value(model.stateful_set)
+        assert isinstance(given, Map)
+        if advanced and _text(given, "updateStrategy", "type") == "OnDelete":
+            given = mapping({**dict(given.items), "updateStrategy": {"type": "OnDelete", "rollingUpdate": None}})
+        spec = merge(spec, given)
     assert isinstance(spec, Map)
-    yield _manifest(context, "apps/v1", "StatefulSet", name, {"spec": ordered(spec, WORKLOAD_ORDER)})
+    spec = _gated(spec, advanced)
+    api_version = "apps.kruise.io/v1beta1" if advanced else "apps/v1"
+    ordered_spec = ordered(spec, WORKLOAD_ORDER)
+    return _manifest(context, api_version, "StatefulSet", (context.plan.name,), {"spec": ordered_spec})
+
+
+def _text(node: Tree | None, *path: str) -> str:
+    for step in path:
+        node = node.get(step) if isinstance(node, Map) else None
+    return str(node.value) if isinstance(node, Leaf) else ""
+
+
+def _gated(spec: Map, advanced: bool) -> Map:
+    """In-place updates need their readiness gate in the template; without OpenKruise it would hold pods unready."""
+    in_place = advanced and _text(spec, "updateStrategy", "rollingUpdate", "podUpdatePolicy").startswith("InPlace")
+    template = spec.get("template")
+    pod = template.get("spec") if isinstance(template, Map) else None
+    assert isinstance(template, Map)
+    assert isinstance(pod, Map)
+    gates = pod.get("readinessGates")
+    kept = [gate for gate in (gates.items if isinstance(gates, List) else ()) if _text(gate, "conditionType") != _GATE]
+    if in_place:
+        kept.append(tree({"conditionType": _GATE}))
+    items = [item for item in pod.items if item[0] != "readinessGates"]
+    if kept:
+        items.append(("readinessGates", List(tuple(kept))))
+    new_template = Map(tuple((k, Map(tuple(items), pod.origin) if k == "spec" else v) for k, v in template.items))
+    return Map(tuple((k, new_template if k == "template" else v) for k, v in spec.items), spec.origin)
+
+
+def _groups(context: Context, unit: Unit) -> Iterator[Manifest]:
+    """The ConfigMaps of the unit's files that differ between pods: each holds those of a range of ordinals.
+
+    A pod finds its own by its name (`subPathExpr`). The template names ten, a hundred, … of them, whether they exist
+    or not, so that it stays as it is while pods are added.
+    """
+    files = files_by_pod(context, unit)
+    if not files:
+        return
+    contents: list[tuple[int, dict[str, str]]] = []
+    for island in context.plan.islands:
+        texts = {}
+        for file in files:
+            try:
+                texts[f"{island.name}.{file.key}"] = assemble(file.content, island)
+            except Failure as failure:
+                context.found.append(Diagnostic(failure.code, str(failure), file.place, hint=failure.hint))
+        contents.append((island.ordinal, texts))
+    size, groups = _grouped(contents)
+    if not size:
+        message = f"the files of one pod have more than {MAX_GROUP // 1024} KiB"
+        context.found.append(Diagnostic("R0313", message, files[0].place))
+        return
+    reserve = 10 ** len(str(max(groups))) if max(groups) else 1
+    name = by_pod_name(unit)
+    context.groups[unit.name] = [context.object_name(f"{name}-{number}") for number in range(reserve)]
+    for number, data in sorted(groups.items()):
+        full = context.object_name(f"{name}-{number}")
+        yield _manifest(context, "v1", "ConfigMap", full, {"data": data}, component=unit.name)
+
+
+def _grouped(contents: list[tuple[int, dict[str, str]]]) -> tuple[int, dict[int, dict[str, str]]]:
+    """The files of pods in groups of as many ordinals as fit; no group where one pod's do not fit."""
+    for size in (MAX_PODS_A_GROUP, 50, 20, 10, 5, 2, 1):
+        groups: dict[int, dict[str, str]] = {}
+        for ordinal, texts in contents:
+            groups.setdefault(ordinal // size, {}).update(texts)
+        if all(sum(len(text.encode()) for text in data.values()) <= MAX_GROUP for data in groups.values()):
+            return size, groups
+    return 0, {}
 
 
 def emit_island(context: Context) -> Iterator[Manifest]:
