@@ -179,7 +179,7 @@ class _Binder:
             promoted = {decision.expression.text for decision in self.decisions.promoted}
             new = [decision for decision in known.wanted if decision.expression.text not in promoted]
             if new:
-                self.decisions.promoted += new
+                self.decisions.promote(new)
                 raise _Wanted
         self.found += known.found
         self.found += context.found

@@ -61,6 +61,8 @@ class Decisions:
         units = () if context.shared else context.type.units.values()
         self.fixed = [decision for unit in units for decision in in_unit(context, unit.node.items)]
         self.promoted: list[Decision] = []
+        self._memo: dict[tuple[Any, ...], str] = {}
+        self._varying: list[tuple[str, ...]] | None = None
         self.reads = frozenset(self._reads())
 
     def _reads(self) -> Iterator[tuple[str, ...]]:
@@ -81,6 +83,40 @@ class Decisions:
         if not (self.fixed or self.resources or self.promoted):
             self.known.setdefault("", {})
             return ""
+        key = self._key(island)
+        if key is not None and key in self._memo:
+            return self._memo[key]
+        before = len(self.found)
+        shape = self._shape(island)
+        if key is not None and len(self.found) == before and len(self._memo) < 4096:
+            self._memo[key] = shape
+        return shape
+
+    def _key(self, island: Island) -> tuple[Any, ...] | None:
+        """What an island's structural values follow from; None where that is a map or a list."""
+        try:
+            values = tuple([island.value(path) for path in self._paths()])
+            hash(values)
+        except (KeyError, TypeError, Failure):
+            return None
+        return (*values, *(value.__class__ for value in values))
+
+    def _paths(self) -> list[tuple[str, ...]]:
+        """The atoms that structure follows from and that differ between islands."""
+        if self._varying is None:
+            reads = set(self.reads)
+            for decision in self.promoted:
+                reads |= self.context.reads(decision.expression)
+            self._varying = sorted(reads & self.context.plan.varying)
+        return self._varying
+
+    def promote(self, decisions: list[Decision]) -> None:
+        """Take further expressions for structural: shapes are other than before."""
+        self.promoted += decisions
+        self._memo.clear()
+        self._varying = None
+
+    def _shape(self, island: Island) -> str:
         values: dict[str, Any] = {}
         self._evaluate(self.context, (*self.fixed, *self.promoted), island, values)
         for number, resource in enumerate(self.resources):
