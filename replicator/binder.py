@@ -13,7 +13,7 @@ from replicator.emitters import external as external_emitter
 from replicator.emitters import island as island_emitter
 from replicator.emitters import pods as pods_emitter
 from replicator.emitters import resources as resources_emitter
-from replicator.expander import Island, SetPlan, island_place
+from replicator.expander.islands import Island, SetPlan, island_place
 from replicator.expression.template import parse
 from replicator.kinds import apply_rank
 from replicator.references import is_given, rewrite

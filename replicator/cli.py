@@ -16,7 +16,8 @@ import click
 from replicator import __version__
 from replicator import layout as layouts
 from replicator.diagnostics import Diagnostic, Place, has_errors, tidy
-from replicator.expander import MAX_ISLANDS, Setting
+from replicator.expander import MAX_ISLANDS
+from replicator.expander.values import Setting
 from replicator.files import Files
 from replicator.layout import LAYOUTS
 from replicator.parser.source import Mapping, decode_text, load

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from replicator.diagnostics import Diagnostic, Place
-from replicator.expander import SetPlan
+from replicator.expander.islands import SetPlan
 from replicator.expression.template import Call, Expr, Path, Template, parse
 from replicator.expression.values import OMIT, STRUCTURAL, Failure, Kind, text_of
 from replicator.kinds import CLUSTER_SCOPED

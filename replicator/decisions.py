@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from replicator.context import Context
 from replicator.diagnostics import Diagnostic, Related
-from replicator.expander import Island, island_place
+from replicator.expander.islands import Island, island_place
 from replicator.expression.template import Expr, parse
 from replicator.expression.values import OMIT, STRUCTURAL, Failure
 from replicator.model import Resource

@@ -12,7 +12,9 @@ from replicator import check, expander, stamp
 from replicator.binder import BoundSet, bind, order_of
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
 from replicator.emitters.resources import as_data
-from replicator.expander import Setting
+from replicator.expander.islands import Plan
+from replicator.expander.members import natural
+from replicator.expander.values import Setting
 from replicator.files import Files
 from replicator.gather import gather
 from replicator.model import Project
@@ -160,13 +162,13 @@ def _read(sources: Sequence[Source], texts: dict[str, str], found: list[Diagnost
 
 
 def _routing(
-    project: Project, plan: expander.Plan, bound: Mapping[str, BoundSet], render: Render, found: list[Diagnostic]
+    project: Project, plan: Plan, bound: Mapping[str, BoundSet], render: Render, found: list[Diagnostic]
 ) -> list[stamp.RoutingObject]:
     """The objects of all Routings."""
     from replicator import routes
 
     tables = []
-    for routing in sorted(project.routings, key=lambda one: expander.natural(one.name)):
+    for routing in sorted(project.routings, key=lambda one: natural(one.name)):
         table, problems = routes.compile_routing(routing, plan, bound)
         found += problems
         if table is not None:
@@ -186,7 +188,7 @@ def _routed(name: str, objects: Sequence[stamp.RoutingObject]) -> tuple[list[Slo
     return slots, places
 
 
-def _selection(plan: expander.Plan, globs: Sequence[str]) -> tuple[Callable[[str], bool] | None, list[Diagnostic]]:
+def _selection(plan: Plan, globs: Sequence[str]) -> tuple[Callable[[str], bool] | None, list[Diagnostic]]:
     """Whether an island's path is asked for. A glob matches within one segment of the path."""
     if not globs:
         return None, []

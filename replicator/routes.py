@@ -10,7 +10,7 @@ from replicator import names
 from replicator.binder import BoundSet
 from replicator.context import ISLAND_NAME, Context
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
-from replicator.expander import Island, Plan, SetPlan, island_place
+from replicator.expander.islands import Island, Plan, SetPlan, island_place
 from replicator.expression.template import Expr, Path, parse
 from replicator.expression.values import Failure, kind_of, text_of
 from replicator.model import Destination, Match, Route, Routing, TypePort, ValueTest

@@ -11,7 +11,7 @@ from replicator.expression.values import Failure, text_of
 from replicator.tree import Hole, Text, text
 
 if TYPE_CHECKING:
-    from replicator.expander import Island
+    from replicator.expander.islands import Island
 
 
 class Atom(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from replicator.binder import Bound, BoundSet, Stencil
 from replicator.diagnostics import Diagnostic, Place, Related
-from replicator.expander import Island, SetPlan, island_place
+from replicator.expander.islands import Island, SetPlan, island_place
 from replicator.expression.values import Failure, text_of
 from replicator.sources import hole_reader, text_reader
 from replicator.tree import Hole, Leaf, List, Manifest, Map, Repeat, Text, Tree

@@ -1,0 +1,195 @@
+"""Which islands there are, with which values: Sets to plans, whose islands are made one by one as they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from replicator.diagnostics import Diagnostic, Place, Related, nearest
+from replicator.expander.islands import Dynamic, Island, Plan, SetPlan, island_place, merged
+from replicator.expander.members import counted, keyed, matrix, natural
+from replicator.expander.values import Layers, Setting, from_setting, misfit
+from replicator.expression.template import Path
+from replicator.expression.values import Failure
+from replicator.model import IslandSet, IslandType, Param, Project
+from replicator.parser.source import Mapping as MappingNode
+from replicator.parser.source import Node
+
+MAX_ISLANDS = 100_000
+
+
+def expand(
+    project: Project, settings: Sequence[Setting] = (), max_islands: int = MAX_ISLANDS
+) -> tuple[Plan, list[Diagnostic]]:
+    """The plan of a project. With errors it is not to be used."""
+    found: list[Diagnostic] = []
+    types = {island_type.name: island_type for island_type in project.types}
+    sets: dict[str, SetPlan] = {}
+    total = 0
+    for island_set in sorted(project.sets, key=lambda one: natural(one.name)):
+        own = [setting for setting in settings if setting.target == island_set.name]
+        plan = _plan(island_set, types[island_set.type.text], own, max_islands - total, found)
+        sets[plan.name] = plan
+        total += len(plan.islands)
+    routing_params = {}
+    for routing in project.routings:
+        own = [setting for setting in settings if setting.target == routing.name and not setting.key]
+        if routing.name in sets:  # a setting of both serves whichever declares it
+            own = [setting for setting in own if setting.param in routing.params]
+        routing_params[routing.name] = _routing_params(routing.params, own, routing.metadata.name_node.place, found)
+    known = [*sets, *routing_params]
+    for setting in settings:
+        if setting.target not in known:
+            message = f"there is no IslandSet or Routing `{setting.target}`"
+            found.append(Diagnostic("R0802", message, setting.place, hint=nearest(setting.target, known)))
+    found += _identities(list(sets.values()))
+    return Plan(sets, routing_params), found
+
+
+def _routing_params(
+    params: Mapping[str, Param], settings: Sequence[Setting], place: Place, found: list[Diagnostic]
+) -> dict[str, Any]:
+    values = {name: param.default.data for name, param in params.items() if param.default is not None}
+    for setting in settings:
+        values.update(from_setting(setting, params, found))
+    for name in params:
+        if name not in values:
+            message = f"the parameter `{name}` has no value"
+            related = (Related("it is declared here", params[name].place),)
+            found.append(
+                Diagnostic("R0503", message, place, hint="give it a default, or use --params", related=related)
+            )
+    return values
+
+
+def _plan(
+    island_set: IslandSet,
+    island_type: IslandType,
+    settings: Sequence[Setting],
+    room: int,
+    found: list[Diagnostic],
+) -> SetPlan:
+    params = island_type.params
+    layers = Layers(island_set, params, settings, found)
+    base: dict[str, Any] = {name: param.default.data for name, param in params.items() if param.default is not None}
+    for name, value in layers.values(island_set.params).items():
+        base[name] = merged(base.get(name), value)
+    if not layers.by_key:  # nothing stands between the Set's values and the command line's
+        for name, value in layers.for_all.items():
+            if island_set.replicas is not None:
+                base[name] = merged(base.get(name), value)
+            else:
+                layers.by_key = True
+    plan = SetPlan(island_set, island_type, base, island_set.name, island_set.namespace)
+    layers.maps = {name: base[name] for name, param in params.items() if param.kind == "map" and name in base}
+    if island_set.islands is not None:
+        plan.islands = keyed(plan, island_set.islands, layers, room, found)
+    elif island_set.matrix is not None:
+        plan.islands = matrix(plan, island_set.matrix, layers, room, found)
+    else:
+        plan.islands = counted(plan, layers, room, found)
+    _globs_hit(island_set, plan, layers, found)
+    plan.varying = _varying(plan, layers)
+    _judge_values(plan, layers, found)
+    return plan
+
+
+def _globs_hit(island_set: IslandSet, plan: SetPlan, layers: Layers, found: list[Diagnostic]) -> None:
+    """Every glob of an override, and every key of a setting, names an island."""
+    if not layers.by_key:
+        return
+    keys = {island.key for island in plan.islands}
+    for override in island_set.overrides:
+        for glob in override.globs:
+            if id(glob) not in layers.used:
+                message = f"`{glob.text}` matches no island of `{island_set.name}`"
+                found.append(Diagnostic("R0505", message, glob.place, hint=nearest(glob.text, keys)))
+    for key in layers.for_key.keys() - keys:
+        message = f"there is no island `{island_set.name}/{key}`"
+        found.append(Diagnostic("R0802", message, hint=nearest(key, keys)))
+
+
+def _varying(plan: SetPlan, layers: Layers) -> frozenset[Path]:
+    atoms: set[Path] = {("island", "key"), ("island", "name"), ("island", "ordinal")}
+    params = {name for name, value in plan.base.items() if isinstance(value, Dynamic)}
+    if layers.by_key or plan.model.replicas is None:
+        for island in plan.islands:
+            params.update(island.own)
+    return frozenset(atoms | {("params", name) for name in params})
+
+
+def _judge_values(plan: SetPlan, layers: Layers, found: list[Diagnostic]) -> None:
+    """Every parameter has a value; maps fit once they are merged, expressions once they are evaluated."""
+    required = [name for name, param in plan.type.params.items() if param.default is None and name not in plan.base]
+    late = {name for name, value in plan.base.items() if _is_late(plan.type.params[name], value)}
+    varying = {path[1] for path in plan.varying if path[0] == "params"}
+    if required and not varying.issuperset(required):
+        found += [_missing(plan, name, None) for name in required if name not in varying]
+        return
+    once = late - varying
+    for name in sorted(once):
+        _judge_value(plan, name, plan.base[name], None, found)
+    each = sorted((late & varying) | {name for name in varying if plan.type.params[name].kind == "map"})
+    dynamic = (
+        any(isinstance(value, Dynamic) for island in plan.islands for value in island.own.values())
+        if varying
+        else False
+    )
+    if not (required or each or dynamic):
+        return
+    for island in plan.islands:
+        found += [_missing(plan, name, island) for name in required if name not in island.own]
+        for name in varying:
+            value = island.own.get(name, plan.base.get(name))
+            if value is not None and _is_late(plan.type.params[name], value):
+                _judge_value(plan, name, value, island, found)
+
+
+def _is_late(param: Param, value: Any) -> bool:
+    return isinstance(value, Dynamic) or param.kind == "map"
+
+
+def _judge_value(plan: SetPlan, name: str, value: Any, island: Island | None, found: list[Diagnostic]) -> None:
+    param = plan.type.params[name]
+    node = value.node if isinstance(value, Dynamic) else _written(plan, name, island)
+    try:
+        known = value.evaluate(island) if isinstance(value, Dynamic) and island else value
+    except Failure as failure:
+        found.append(Diagnostic(failure.code, str(failure), node.place, hint=failure.hint))
+        return
+    if not param.fits(known):
+        found.append(misfit(param, known, node))
+
+
+def _written(plan: SetPlan, name: str, island: Island | None) -> Node:
+    """The strongest node that gives a parameter's value, for the place of a diagnostic."""
+    entry = island.entry if island else None
+    for holder in (entry.get("params") if isinstance(entry, MappingNode) else None, plan.model.params):
+        if isinstance(holder, MappingNode) and name in holder.items:
+            return holder.items[name]
+    return plan.type.params[name].default or plan.model.metadata.name_node
+
+
+def _missing(plan: SetPlan, name: str, island: Island | None) -> Diagnostic:
+    place = plan.model.metadata.name_node.place
+    if island is not None and plan.model.islands is not None:
+        place = plan.model.islands.key_place(island.key)
+    related = (Related("it is declared here", plan.type.params[name].place),)
+    hint = f"params: {{{name}: …}} in the IslandSet, or a default in the Type"
+    return Diagnostic("R0503", f"the parameter `{name}` has no value", place, hint=hint, related=related)
+
+
+def _identities(plans: Sequence[SetPlan]) -> Iterator[Diagnostic]:
+    """Islands of different Sets that would have one full name: Set `a` key `b-c`, and Set `a-b` key `c`."""
+    for short in plans:
+        for long in plans:
+            if not long.name.startswith(f"{short.name}-") or long.namespace != short.namespace:
+                continue
+            middle = long.name[len(short.name) + 1 :]
+            keys = {island.key for island in short.islands}
+            for island in long.islands:
+                if f"{middle}-{island.key}" in keys:
+                    other = f"{short.name}/{middle}-{island.key}"
+                    message = f"the islands `{island.path}` and `{other}` have one name, `{island.name}`"
+                    related = (Related("the other Set", short.model.metadata.name_node.place),)
+                    yield Diagnostic("R0507", message, island_place(island), related=related)

@@ -1,0 +1,155 @@
+"""The values of parameters in their layers, weakest first, checked against the parameters' schemas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import translate
+from typing import Any, NamedTuple
+
+from replicator.diagnostics import Diagnostic, Place, Related, nearest
+from replicator.expander.islands import Dynamic, merged
+from replicator.model import IslandSet, Param
+from replicator.parser.source import Mapping as MappingNode
+from replicator.parser.source import Node, Scalar
+from replicator.parser.source import Sequence as SequenceNode
+
+NOTHING: Mapping[str, Any] = {}
+
+
+class Setting(NamedTuple):
+    """A value from the command line: of a Set, of one island of it (`key`), or of a Routing."""
+
+    target: str
+    key: str
+    param: str
+    value: Any
+    place: Place
+    from_text: bool  # to be read by the parameter's type
+
+
+class Layers:
+    """The values of a Set in their order, weakest first, and what is wrong with them."""
+
+    def __init__(
+        self, island_set: IslandSet, params: Mapping[str, Param], settings: Sequence[Setting], found: list[Diagnostic]
+    ) -> None:
+        self.params = params
+        self.found = found
+        self.accepted: set[tuple[str, type, Any]] = set()
+        self.overrides = [
+            ([(glob, re.compile(translate(glob.text))) for glob in override.globs], self.values(override.params))
+            for override in island_set.overrides
+        ]
+        self.used: set[int] = set()
+        self.maps: dict[str, Any] = {}  # the Set's own values of type object: an island's are merged into them
+        self.for_all: dict[str, Any] = {}
+        self.for_key: dict[str, dict[str, Any]] = {}
+        for setting in settings:
+            given = from_setting(setting, params, found)
+            target = self.for_key.setdefault(setting.key, {}) if setting.key else self.for_all
+            for name, value in given.items():
+                target[name] = merged(target.get(name), value)
+        self.by_key = bool(self.overrides or self.for_key)
+
+    def values(self, node: MappingNode | None) -> dict[str, Any]:
+        """The values of one layer, checked; one that uses expressions becomes `Dynamic`."""
+        values: dict[str, Any] = {}
+        if node is None:
+            return values
+        for name, child in node.items.items():
+            data = child.data
+            param = self.params.get(name)
+            if param is None:
+                message = f"there is no parameter `{name}`"
+                self.found.append(Diagnostic("R0502", message, node.key_place(name), hint=nearest(name, self.params)))
+                continue
+            if _uses_expressions(child):
+                values[name] = Dynamic((child,), child)
+                continue
+            values[name] = data
+            key: tuple[str, type, Any] | None
+            try:
+                key = (name, data.__class__, data)
+                if key in self.accepted:
+                    continue
+                hash(key)
+            except TypeError:
+                key = None
+            if param.kind != "map" and not param.fits(data):
+                self.found.append(misfit(param, data, child))
+            elif key is not None:
+                self.accepted.add(key)
+        return values
+
+    def own(self, key: str, node: MappingNode | None, axes: Mapping[str, Any] = {}) -> Mapping[str, Any]:
+        """The values of one island that are not the Set's."""
+        own: dict[str, Any] = dict(axes)
+        if not self.by_key and not axes:
+            if node is None:
+                return NOTHING
+            own = self.values(node)
+            for name in own.keys() & self.maps.keys():
+                own[name] = merged(self.maps[name], own[name])
+            return own
+        layers = [
+            values for globs, values in self.overrides if any(self._hits(glob, pattern, key) for glob, pattern in globs)
+        ]
+        layers += [self.values(node), self.for_all, self.for_key.get(key, {})]
+        for layer in layers:
+            for name, value in layer.items():
+                own[name] = merged(own[name] if name in own else self.maps.get(name), value)
+        return own
+
+    def _hits(self, glob: Scalar, pattern: re.Pattern[str], key: str) -> bool:
+        if pattern.fullmatch(key) is None:
+            return False
+        self.used.add(id(glob))
+        return True
+
+
+def _uses_expressions(node: Node) -> bool:
+    if isinstance(node, Scalar):
+        return "{{" in node.text
+    if isinstance(node, MappingNode):
+        return any(map(_uses_expressions, node.items.values()))
+    return isinstance(node, SequenceNode) and any(map(_uses_expressions, node.items))
+
+
+def misfit(param: Param, value: Any, node: Node) -> Diagnostic:
+    """The diagnostic of a value that does not fit its parameter."""
+    from replicator.parser.slips import explain_value
+
+    path, message = (explain_value(value, dict(param.schema)) or [("", "it does not fit")])[0]
+    related = (Related("the parameter is declared here", param.place),)
+    hint = f'quote it: "{node.text}"' if isinstance(node, Scalar) and "expected text" in message else ""
+    message = f"the value of `{param.name}{path}` does not fit: {message}"
+    return Diagnostic("R0504", message, node.place, hint=hint, related=related)
+
+
+def from_setting(setting: Setting, params: Mapping[str, Param], found: list[Diagnostic]) -> dict[str, Any]:
+    """The value of a setting, read by its parameter's type and checked; empty with a diagnostic."""
+    param = params.get(setting.param)
+    if param is None:
+        message = f"there is no parameter `{setting.param}` of `{setting.target}`"
+        found.append(Diagnostic("R0502", message, setting.place, hint=nearest(setting.param, params)))
+        return {}
+    value = setting.value
+    if setting.from_text and param.kind != "text":
+        import json
+
+        try:
+            value = json.loads(value)
+        except ValueError:
+            message = f"`{value}` is no value of type {param.schema['type']}"
+            found.append(Diagnostic("R0504", message, setting.place, hint="it is read as JSON"))
+            return {}
+    if not param.fits(value):
+        from replicator.parser.slips import explain_value
+
+        path, message = (explain_value(value, dict(param.schema)) or [("", "it does not fit")])[0]
+        message = f"the value of `{param.name}{path}` does not fit: {message}"
+        related = (Related("the parameter is declared here", param.place),)
+        found.append(Diagnostic("R0504", message, setting.place, related=related))
+        return {}
+    return {param.name: value}
