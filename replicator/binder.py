@@ -121,7 +121,7 @@ class _Binder:
         else:
             made = list(island_emitter.emit(context))
             made += resources_emitter.emit(context, context.type.resources)
-        if self.plan.model.scope == "namespace" and not context.pods:
+        if self.plan.own_namespaces and not context.pods:
             made += island_emitter.emit_namespace(context)
         for one in self.finish(made, context):
             if not one.manifest.once:
@@ -316,7 +316,7 @@ def _set_names(plan: SetPlan, objects: Iterable[Bound]) -> Iterator[Diagnostic]:
         if len(name) > limit:
             message = f"the {manifest.kind} `{name}` has {len(name)} characters; Kubernetes takes at most {limit}"
             place = plan.model.metadata.name_node.place
-            yield Diagnostic("R0506", message, place, plan.name, "shorten the Set's name")
+            yield Diagnostic("R0506", message, place, plan.path, "shorten the Set's name")
 
 
 def _uniform(plan: SetPlan, objects: Iterable[Bound]) -> Iterator[Diagnostic]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from replicator import names
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
@@ -26,6 +26,27 @@ def _documents(project: Project) -> list[IslandType | IslandSet | Routing]:
 
 def _sets_of(project: Project, island_type: IslandType) -> list[IslandSet]:
     return [island_set for island_set in project.sets if island_set.type.text == island_type.name]
+
+
+class _User(NamedTuple):
+    """A Set of a Type: at the top (`inside` is None), or inside the islands of another Type."""
+
+    model: IslandSet
+    inside: IslandType | None
+
+
+def _users(project: Project, island_type: IslandType) -> list[_User]:
+    """All Sets whose islands are of a Type."""
+    users = [_User(model, None) for model in _sets_of(project, island_type)]
+    for outer in project.types:
+        users += (_User(model, outer) for model in outer.sets.values() if model.type.text == island_type.name)
+    return users
+
+
+def _all_sets(project: Project) -> Iterator[IslandSet]:
+    yield from project.sets
+    for island_type in project.types:
+        yield from island_type.sets.values()
 
 
 def _unique_names(project: Project) -> Iterator[Diagnostic]:
@@ -97,11 +118,29 @@ def _legal_labels(node: Node | None) -> Iterator[Diagnostic]:
 
 def _types_exist(project: Project) -> Iterator[Diagnostic]:
     known = {island_type.name for island_type in project.types}
-    for island_set in project.sets:
+    for island_set in _all_sets(project):
         name = island_set.type.text
         if name not in known:
             hint = nearest(name, known) or "give the file that holds it to the same build"
             yield Diagnostic("R0302", f"there is no IslandType `{name}`", island_set.type.place, hint=hint)
+
+
+def _no_cycles(project: Project) -> Iterator[Diagnostic]:
+    """A Type is not inside itself."""
+    types = {island_type.name: island_type for island_type in project.types}
+    reported: set[frozenset[str]] = set()
+    for start in project.types:
+        waiting: list[tuple[str, tuple[str, ...]]] = [(start.name, (start.name,))]
+        while waiting:
+            name, path = waiting.pop()
+            for inner in types[name].sets.values():
+                other = inner.type.text
+                if other == start.name and frozenset(path) not in reported:
+                    reported.add(frozenset(path))
+                    message = "a Type is inside itself: " + " → ".join((*path, other))
+                    yield Diagnostic("R0314", message, inner.type.place)
+                elif other in types and other not in path:
+                    waiting.append((other, (*path, other)))
 
 
 def _type_ports(project: Project) -> Iterator[Diagnostic]:
@@ -245,10 +284,12 @@ def _claims(unit: Unit) -> Iterator[Diagnostic]:
 
 
 def _counts(project: Project) -> Iterator[Diagnostic]:
-    for island_set in project.sets:
-        spec = island_set.node.items["spec"]
+    for island_set in _all_sets(project):
+        spec = island_set.node.items.get("spec", island_set.node)
         assert isinstance(spec, Mapping)
-        place = island_set.node.key_place("spec")
+        place = (
+            island_set.node.key_place("spec") if spec is not island_set.node else island_set.metadata.name_node.place
+        )
         ways = [field for field in ("islands", "replicas", "matrix") if field in spec.items]
         if len(ways) != 1:
             message = f"`{ways[0]}` and `{ways[1]}` at once" if ways else "nothing says which islands there are"
@@ -263,7 +304,7 @@ def _counts(project: Project) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 "R0310", "`namespaces` goes with `scope: namespace`", spec.key_place("namespaces"), hint=hint
             )
-        if island_set.form == "copies":
+        if spec is not island_set.node and island_set.form == "copies":
             for field in ("workload", "reserved", "statefulSet"):
                 if field in spec.items:
                     yield Diagnostic("R0310", f"`{field}` goes with `form: pods`", spec.key_place(field))
@@ -413,26 +454,63 @@ def _type_expressions(project: Project) -> Iterator[Diagnostic]:
     for island_type in project.types:
         spec = island_type.node.items["spec"]
         assert isinstance(spec, Mapping)
-        users = _sets_of(project, island_type)
-        variants: dict[frozenset[str], IslandSet | None] = {island_attributes(user): user for user in users}
-        for attributes, user in (variants or {frozenset(ISLAND): None}).items():
-            found = _judge_type(island_type, spec, attributes)
-            for diagnostic in found:
+        types = {one.name: one for one in project.types}
+        variants: dict[tuple[frozenset[str], str], _User | None] = {
+            (island_attributes(user.model) | _inherited(project, user), user.inside.name if user.inside else ""): user
+            for user in _users(project, island_type)
+        }
+        for (attributes, _), user in (variants or {(frozenset(ISLAND), ""): None}).items():
+            scope = Scope(
+                island_type.params,
+                attributes,
+                let_kinds(island_type, attributes, user.inside if user else None, types),
+                island_type,
+                parent=user.inside if user else None,
+                types=types,
+            )
+            for diagnostic in _judge_type(island_type, spec, scope):
                 if user and "there is no `island." in diagnostic.message:
                     why = "has no namespace" if "namespace" in diagnostic.message else "has keys, not ordinals"
-                    related = (Related(f"this Set {why}", user.metadata.name_node.place),)
+                    related = (Related(f"this Set {why}", user.model.metadata.name_node.place),)
+                    diagnostic = diagnostic._replace(related=related)
+                elif user and "there is no `parent`" in diagnostic.message:
+                    related = (Related("this Set is inside no island", user.model.metadata.name_node.place),)
                     diagnostic = diagnostic._replace(related=related)
                 yield diagnostic
 
 
-def _judge_type(island_type: IslandType, spec: Mapping, attributes: frozenset[str]) -> Iterator[Diagnostic]:
-    kinds = let_kinds(island_type, attributes)
+def _inherited(project: Project, user: _User) -> frozenset[str]:
+    """An island inside another has the other's namespace, if every outermost Set around it has one."""
+    around, seen = [user.inside] if user.inside else [], set()
+    if not around:
+        return frozenset()
+    while around:
+        island_type = around.pop()
+        if island_type.name in seen:
+            continue
+        seen.add(island_type.name)
+        for other in _users(project, island_type):
+            if other.inside is not None:
+                around.append(other.inside)
+            elif "namespace" not in island_attributes(other.model):
+                return frozenset()
+    return frozenset(["namespace"])
+
+
+def _judge_type(island_type: IslandType, spec: Mapping, scope: Scope) -> Iterator[Diagnostic]:
     for name, scalar in island_type.let.items():
-        yield from Scope(island_type.params, attributes, kinds, island_type).judge(scalar)
+        yield from scope.judge(scalar)
         if cycle := _cycle(island_type, name):
             message = "derived values refer to each other: " + " → ".join(cycle)
             yield Diagnostic("R0402", message, scalar.place)
-    scope = Scope(island_type.params, attributes, kinds, island_type)
+    for inner in island_type.sets.values():
+        given: list[Node | None] = [inner.count, inner.keys, inner.params]
+        for node in (*given, *(override.params for override in inner.overrides)):
+            for scalar in scalars(node):
+                yield from scope.judge(scalar)
+        for entry in _children(inner.islands):
+            for scalar in scalars(entry.items.get("params") if isinstance(entry, Mapping) else None):
+                yield from scope.judge(scalar)
     yield from _judge_resources(island_type.resources, scope)
     for names_node in _children(spec.items.get("external")):
         for scalar in scalars(names_node):
@@ -544,16 +622,29 @@ def _set_expressions(project: Project) -> Iterator[Diagnostic]:
                     yield from scope.judge(scalar)
 
 
+def _set_at(project: Project, path: str) -> _User | None:
+    """The Set of a path (`region/cell`), and the Type that it is inside of."""
+    first, *rest = path.split("/")
+    types = {island_type.name: island_type for island_type in project.types}
+    model = next((one for one in project.sets if one.name == first), None)
+    inside: IslandType | None = None
+    for name in rest:
+        inside = types.get(model.type.text) if model else None
+        model = inside.sets.get(name) if inside else None
+    return _User(model, inside) if model else None
+
+
 def _routing_expressions(project: Project) -> Iterator[Diagnostic]:
-    sets = {island_set.name: island_set for island_set in project.sets}
     for routing in project.routings:
         plain = Scope(routing.params)
         for host in routing.hosts:
             yield from plain.judge(host)
         for route in routing.routes:
-            each = sets.get(route.each.text) if route.each else None
-            attributes = island_attributes(each) if each else frozenset()
-            scope = Scope(routing.params, attributes)
+            each = _set_at(project, route.each.text) if route.each else None
+            scope = plain
+            if each is not None:
+                attributes = island_attributes(each.model) | _inherited(project, each)
+                scope = Scope(routing.params, attributes, parent=each.inside)
             for field in ("match", "to", "rewrite", "respond"):
                 for scalar in scalars(route.node.get(field)):
                     yield from scope.judge(scalar)
@@ -603,6 +694,7 @@ CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
     _unique_names,
     _legal_names,
     _types_exist,
+    _no_cycles,
     _type_ports,
     _port_clashes,
     _environment,

@@ -10,11 +10,11 @@ from replicator.expander.islands import SetPlan
 from replicator.expression.template import Call, Expr, Path, Template, parse
 from replicator.expression.values import OMIT, STRUCTURAL, Failure, Kind, text_of
 from replicator.kinds import CLUSTER_SCOPED
-from replicator.model import IslandType, Unit
+from replicator.model import IslandType, TypePort, Unit
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
 from replicator.scope import Scope, island_attributes, let_kinds
-from replicator.sources import Atom, Computed, assemble, reads
+from replicator.sources import Atom, Computed, Inner, assemble, reads
 from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, text, tree
 
 ISLAND_NAME = Hole("name", Atom(("island", "name")))
@@ -68,9 +68,12 @@ class Context:
         self.bound: dict[Place, Scalar] = {}
         """The scalars that have been bound to texts with holes, by their places."""
         attributes = frozenset() if shared else island_attributes(plan.model)
-        let = {} if shared else let_kinds(self.type, attributes)
+        if plan.above is not None and (plan.namespace or plan.root.own_namespaces):
+            attributes |= {"namespace"}
+        above = plan.above.type if plan.above and not shared else None
+        let = {} if shared else let_kinds(self.type, attributes, above)
         schema: dict[str, Any] | None = None if item is _NO_ITEM else {}
-        self.scope = Scope(self.type.params, attributes, let, None if shared else self.type, schema)
+        self.scope = Scope(self.type.params, attributes, let, None if shared else self.type, schema, above)
         self.downward: set[str] | None = None
         """In `form: pods`, where the downward API can carry `island`: which of its attributes are asked for."""
         self.groups: dict[str, list[Text]] = {}
@@ -93,17 +96,24 @@ class Context:
         if self.shared:
             return (local,)
         if self.pods:
-            return text(self.plan.name, f"-{local}")
-        if self.plan.model.scope == "namespace" and kind not in CLUSTER_SCOPED:
+            return text(self.plan.path, f"-{local}")
+        if self.plan.own_namespaces and kind not in CLUSTER_SCOPED:
             return (local,)
         return text(ISLAND_NAME, f"-{local}")
 
     @property
     def namespace(self) -> Text:
         """The namespace of the island's objects, or of the shared ones."""
-        if self.plan.model.scope == "namespace" and not self.shared:
-            return (ISLAND_NAME,)
+        if not self.shared and self.plan.root.own_namespaces:
+            return (ISLAND_NAME,) if self.plan.above is None else (Hole("label", Atom(("island", "namespace"))),)
         return text(self.plan.namespace)
+
+    @property
+    def set_name(self) -> Text:
+        """The full name of the Set: of one inside an island, with the island's name before it."""
+        if self.plan.above is None:
+            return (self.plan.path,)
+        return (Hole("name", Atom(("island", "set"))),)
 
     def service_name(self, unit: str) -> Text:
         """The full name of a unit's Service."""
@@ -121,12 +131,36 @@ class Context:
     def call(self, call: Call) -> Text:
         """The text that a call of one of the language's functions stands for."""
         first, *rest = call.arguments
+        if call.function in ("keys", "addresses"):
+            return (Hole("list", self._inner(call)),)
         if call.function == "name":
             return self.object_name(first)
         if call.function == "host":
             return self.host(first)
         number = self.port(self.type.units[first], rest[0])
         return number if call.function == "port" else text(self.host(first), ":", number)
+
+    def offered(self, port: TypePort) -> tuple[Text, Leaf]:
+        """The Service that answers a port of the Type's interface, and its port's number."""
+        if port.unit is None:
+            assert port.service is not None
+            return self.object_name(port.service.text, "Service"), Leaf(port.port.data)
+        unit = self.type.units[port.unit.text]
+        declared = unit.ports[port.port.text]
+        number = self.scalar(declared.container if self.pods else declared.service)
+        assert isinstance(number, Leaf)
+        return self.service_name(unit.name), number
+
+    def _inner(self, call: Call) -> Inner:
+        """What `keys(set)` and `addresses(set, port)` stand for."""
+        inner = self.plan.inner[call.arguments[0]]
+        if call.function == "keys":
+            return Inner(inner, call, None)
+        context = Context(inner, {})
+        service, number = context.offered(inner.type.ports[call.arguments[1]])
+        port = number.value if isinstance(number.value, Hole) else str(number.value)
+        address = text(service, ":", port)
+        return Inner(inner, call, lambda island: assemble(address, island))
 
     # Structure
 
@@ -245,7 +279,7 @@ class Context:
             return self.text(derived)
         if path[0] == "island":
             if path[1] == "set":
-                return (self.plan.name,)
+                return self.set_name
             if path[1] == "namespace":
                 return self.namespace
             if self.by_pod:
@@ -292,6 +326,8 @@ class Context:
         return expression.program.run(self._value_of(scope), lambda call: self._result(call, scope))
 
     def _result(self, call: Call, scope: Any) -> Any:
+        if call.function in ("keys", "addresses"):
+            return self._inner(call).value(scope)
         result = assemble(self.call(call), scope)
         return int(result) if call.function == "port" else result
 

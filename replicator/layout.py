@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from fnmatch import translate
+from fnmatch import fnmatchcase
 from itertools import groupby
 
+from replicator.expander.islands import Island
 from replicator.pipeline import Built
 from replicator.stamp import SetRows
 from replicator.tree import Manifest
@@ -22,12 +23,11 @@ def files(built: Built, layout: str) -> Iterator[tuple[str, bytes]]:
 
 def covers(built: Built, globs: tuple[str, ...]) -> Callable[[str], bool]:
     """Whether a file belongs to what was asked for, so that it is stale where the build does not have it."""
-    patterns = [re.compile(translate(glob).removesuffix(r"\Z") + r"(?:\.[^/]*)?(?:/.*)?\Z") for glob in globs]
     only = built.only
 
     def covered(path: str) -> bool:
-        if patterns:
-            return any(pattern.match(path) for pattern in patterns)
+        if globs:
+            return any(_is_of(path, glob.split("/")) for glob in globs)
         routing = path.startswith("_routing/")
         shared = not routing and ("/_shared" in path or path == "_dsl.yaml")
         part = "routing" if routing else "shared" if shared else "islands"
@@ -36,17 +36,30 @@ def covers(built: Built, globs: tuple[str, ...]) -> Callable[[str], bool]:
     return covered
 
 
+def _stem(island: Island) -> str:
+    """An island's path in the directory: one inside another stands beside it, `region/eu.cell.0`."""
+    first, *rest = island.path.split("/")
+    return f"{first}/{'.'.join(rest)}"
+
+
+def _is_of(path: str, globs: list[str]) -> bool:
+    """Whether a file is of an island that the globs of a path's segments match, or of one inside it."""
+    first, _, rest = path.partition("/")
+    steps = [first, *rest.partition("/")[0].removesuffix(".yaml").split(".")]
+    return len(steps) >= len(globs) and all(map(fnmatchcase, steps, globs))
+
+
 def _by_island(built: Built) -> Iterator[tuple[str, bytes]]:
     if built.dsl and built.wants("shared"):
         yield "_dsl.yaml", b"".join(built.dsl)
     for rows in built.sets:
         if built.wants("shared") and rows.shared:
-            yield f"{rows.plan.name}/_shared.yaml", b"".join(text for _, text in rows.shared)
+            yield f"{rows.plan.path}/_shared.yaml", b"".join(text for _, text in rows.shared)
         if built.wants("islands"):
             for one in rows.islands(built.selected):
-                yield f"{one.island.path}.yaml", one.whole()
+                yield f"{_stem(one.island)}.yaml", one.whole()
     if built.wants("routing"):
-        by_name = {rows.plan.name: rows for rows in built.sets}
+        by_name = {rows.plan.path: rows for rows in built.sets}
         for owner, objects in groupby(built.routing, key=lambda one: one.owner):
             yield f"_routing/{owner}.yaml", b"".join(text for one in objects for text in one.texts(by_name))
 
@@ -57,13 +70,13 @@ def _by_object(built: Built) -> Iterator[tuple[str, bytes]]:
     for rows in built.sets:
         if built.wants("shared"):
             for manifest, text in rows.shared:
-                yield f"{rows.plan.name}/_shared/{_file(manifest.kind, manifest.local or _known(manifest))}", text
+                yield f"{rows.plan.path}/_shared/{_file(manifest.kind, manifest.local or _known(manifest))}", text
         if built.wants("islands"):
             for one in rows.islands(built.selected):
                 for manifest, text in one.objects():
-                    yield f"{one.island.path}/{_file(manifest.kind, manifest.local or one.island.name)}", text
+                    yield f"{_stem(one.island)}/{_file(manifest.kind, manifest.local or one.island.name)}", text
     if built.wants("routing"):
-        yield from _routing_objects(built, {rows.plan.name: rows for rows in built.sets})
+        yield from _routing_objects(built, {rows.plan.path: rows for rows in built.sets})
 
 
 def _routing_objects(built: Built, rows: Mapping[str, SetRows]) -> Iterator[tuple[str, bytes]]:

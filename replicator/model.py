@@ -132,6 +132,7 @@ class IslandType:
     ports: Mapping[str, TypePort]
     units: Mapping[str, Unit]
     resources: tuple[Resource, ...]
+    sets: Mapping[str, IslandSet]
     implementations: Mapping[str, External]
     external: Mapping[str, tuple[Scalar, ...]]
     node: MappingNode
@@ -152,12 +153,17 @@ class Override:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IslandSet:
-    """The islands of one Type: by `islands` (keys), by `replicas` and `start`, or by `matrix` and `exclude`."""
+    """The islands of one Type: by `islands` (keys), by `replicas` and `start`, or by `matrix` and `exclude`.
+
+    Of a Set inside an island, `count` and `keys` are the expressions that its islands follow from, where they do.
+    """
 
     metadata: Metadata
     type: Scalar
     islands: MappingNode | None
     replicas: int | None
+    count: Scalar | None
+    keys: Scalar | None
     start: int
     matrix: MappingNode | None
     exclude: tuple[MappingNode, ...]
@@ -179,6 +185,11 @@ class IslandSet:
     @property
     def namespace(self) -> str:
         return self.metadata.namespace
+
+    @property
+    def by_count(self) -> bool:
+        """Whether islands are counted, and so have ordinals."""
+        return self.replicas is not None or self.count is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from fnmatch import translate
+from fnmatch import fnmatchcase
 from importlib import import_module
-from re import compile as compile_regex
 from typing import NamedTuple
 
 from replicator import check, expander, stamp
 from replicator.binder import BoundSet, bind, order_of
+from replicator.context import Context
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
 from replicator.emitters.resources import as_data
 from replicator.expander.islands import Plan
@@ -82,7 +82,7 @@ class Built(NamedTuple):
                 else:
                     yield from (one.whole() for one in rows.islands(self.selected))
         if self.wants("routing"):
-            by_name = {rows.plan.name: rows for rows in self.sets}
+            by_name = {rows.plan.path: rows for rows in self.sets}
             for one in self.routing:
                 yield from one.texts(by_name)
 
@@ -109,7 +109,9 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     found += problems
     if has_errors(found):
         return Built(tidy(found), texts)
-    plan, problems = expander.expand(project, options.settings, options.max_islands)
+    plan, problems = expander.expand(
+        project, lambda one: Context(one, {}).evaluate, options.settings, options.max_islands
+    )
     found += problems
     if has_errors(found):
         return Built(tidy(found), texts)
@@ -189,16 +191,21 @@ def _routed(name: str, objects: Sequence[stamp.RoutingObject]) -> tuple[list[Slo
 
 
 def _selection(plan: Plan, globs: Sequence[str]) -> tuple[Callable[[str], bool] | None, list[Diagnostic]]:
-    """Whether an island's path is asked for. A glob matches within one segment of the path."""
+    """Whether an island's path is asked for: it, or one that it is inside of. A glob matches within one segment."""
     if not globs:
         return None, []
     found = []
     paths = [island.path for one in plan.sets.values() for island in one.islands]
     chosen: set[str] = set()
     for glob in globs:
-        pattern = compile_regex("/".join(translate(part).removesuffix(r"\Z") for part in glob.split("/")))
-        hits = [path for path in paths if pattern.fullmatch(path)]
+        steps = glob.split("/")
+        hits = [path for path in paths if _is_under(path.split("/"), steps)] if len(steps) % 2 == 0 else []
         if not hits:
-            found.append(Diagnostic("R0802", f"`{glob}` matches no island", None, hint=nearest(glob, paths[:1000])))
+            hint = f"`{glob}/*` for all islands of the Set" if glob in plan.sets else nearest(glob, paths[:1000])
+            found.append(Diagnostic("R0802", f"`{glob}` matches no island", None, hint=hint))
         chosen.update(hits)
     return chosen.__contains__, found
+
+
+def _is_under(path: Sequence[str], globs: Sequence[str]) -> bool:
+    return len(path) >= len(globs) and all(map(fnmatchcase, path, globs))

@@ -13,7 +13,7 @@ from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.expander.islands import Island, Plan, SetPlan, island_place
 from replicator.expression.template import Expr, Path, parse
 from replicator.expression.values import Failure, kind_of, text_of
-from replicator.model import Destination, Match, Route, Routing, TypePort, ValueTest
+from replicator.model import Destination, Match, Route, Routing, ValueTest
 from replicator.parser.parameters import pattern_problem
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Scalar
@@ -22,8 +22,6 @@ from replicator.sources import WEIGHT, Atom, Computed, assemble, reads
 from replicator.tree import Hole, Leaf, Text, text
 
 DEFAULT_TIMEOUT = "15s"
-_IDENTIFYING = frozenset([("island", "key"), ("island", "name"), ("island", "ordinal")])
-
 # RFC 3986 `pchar` and `/`; `%` must begin an escape.
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _HOST = re.compile(rf"(?:\*|(?:\*\.)?{names.SUBDOMAIN.pattern})(?::[0-9]{{1,5}})?")
@@ -49,13 +47,17 @@ class Condition(NamedTuple):
 
 
 class Backend(NamedTuple):
-    """A port of a Kubernetes Service. `name` is unique in the Routing; with `over` one for each island of a Set."""
+    """A port of a Kubernetes Service. `name` is unique in the Routing; with `over` one for each island of a Set.
+
+    That of one island tells by `of` which Set and port it belongs to.
+    """
 
     name: Text
     service: Text
     namespace: Text
     port: Leaf
     over: str = ""
+    of: str = ""
 
 
 class Target(NamedTuple):
@@ -125,17 +127,8 @@ class Table(NamedTuple):
                 found.setdefault((target.backend.name, target.backend.over), target.backend)
         whole = [backend for backend in found.values() if backend.over]
         yield from whole
-        for backend in found.values():
-            if not backend.over and not any(_covers(other, backend) for other in whole):
-                yield backend
-
-
-def _covers(whole: Backend, one: Backend) -> bool:
-    """Whether a backend of one island is among those of its whole Set: their Services are named alike."""
-    pattern = "".join(
-        re.escape(part) if isinstance(part, str) else rf"{re.escape(whole.over)}-[a-z0-9-]+" for part in whole.name
-    )
-    return re.fullmatch(pattern, "".join(part for part in one.name if isinstance(part, str))) is not None
+        covered = {backend.of for backend in whole}
+        yield from (one for one in found.values() if not one.over and (not one.of or one.of not in covered))
 
 
 def compile_routing(
@@ -213,18 +206,18 @@ class _Compiler:
         return text(*parts)
 
     def expression(self, expression: Expr) -> str | Hole:
-        depends = frozenset(path[:2] for path in expression.reads if path[0] == "island")
+        depends = frozenset(path[:2] for path in expression.reads if path[0] in ("island", "parent"))
         if not depends:
             return text_of(self.evaluate(expression, None))
         if expression.path:
-            return Hole(ISLAND[expression.path[1]], Atom(expression.path))
+            return Hole(ISLAND.get(expression.path[1], "text"), Atom(expression.path))
         return Hole("text", Computed(expression, depends, self))
 
     def evaluate(self, expression: Expr, scope: Any) -> Any:
         """An expression's value; `scope` is the island, or None where there is none. Raises `Failure`."""
 
         def value_of(path: Path) -> Any:
-            if path[0] == "island":
+            if path[0] in ("island", "parent"):
                 return scope.value(path)
             value: Any = self.params
             for step in path[1:]:
@@ -257,8 +250,8 @@ class _Compiler:
         conditions = tuple(self.condition(match) for match in route.matches)
         if not conditions:
             conditions = (Condition("prefix", ("/",), (), (), ()),)
-        if each is not None and len(each.islands) > 1 and not any(map(_tells_islands_apart, conditions)):
-            hint = "use {{ island.key }} in its match"
+        if each is not None and len(each.islands) > 1 and not any(_tells_apart(one, each) for one in conditions):
+            hint = "use {{ island.key }} in its match" if each.above is None else "use {{ island.name }} in its match"
             message = "the first island of this route hides all the others: its match is the same for all"
             self.say("R0703", message, route.place, hint)
         action = self.action(route, each)
@@ -269,7 +262,7 @@ class _Compiler:
             conditions=conditions,
             action=action,
             rewrite=self.rewrite(route),
-            over=each.name if each else "",
+            over=each.path if each else "",
             place=route.place,
         )
 
@@ -420,7 +413,7 @@ class _Compiler:
             return
         weight = Hole("int", WEIGHT) if len(weights) > 1 else weights.pop()
         for backend in self.island_backend(plan, port, destination.place, None):
-            yield Target(backend, weight, plan.name)
+            yield Target(backend, weight, plan.path)
 
     def island_backend(
         self, plan: SetPlan, port: Scalar | None, place: Place, island: Island | None
@@ -438,23 +431,23 @@ class _Compiler:
             )
             self.say("R0303", message, port.place if port else place, hint)
             return
-        context = self.contexts[plan.name]
-        if plan.model.scope == "prefix" and not plan.namespace:
+        context = self.contexts[plan.path]
+        if not plan.root.own_namespaces and not plan.namespace:
             related = (Related("this Set has none", plan.model.metadata.name_node.place),)
             self.say("R0704", "a route to an island needs the namespace of its Set", place, "", *related)
             return
-        service, number = _service_of(context, declared[name])
+        service, number = context.offered(declared[name])
         namespace = context.namespace
         full = text(f"{self.routing.name}-", ISLAND_NAME, f"-{name}")
         if island is None:
             self.in_cluster(plan, plan.islands, place)
-            yield Backend(full, service, namespace, number, plan.name)
+            yield Backend(full, service, namespace, number, plan.path, f"{plan.path} {name}")
             return
         self.in_cluster(plan, [island], place)
         try:
             known = number.value.source.value(island) if isinstance(number.value, Hole) else number.value
             static = [(assemble(part, island),) for part in (full, service, namespace)]
-            yield Backend(static[0], static[1], static[2], Leaf(known, number.origin))
+            yield Backend(static[0], static[1], static[2], Leaf(known, number.origin), "", f"{plan.path} {name}")
         except Failure as failure:
             self.say(failure.code, str(failure), place, failure.hint)
 
@@ -486,18 +479,16 @@ class _Compiler:
         yield Backend((full,), (service,), (namespace,), Leaf(port.data))
 
 
-def _service_of(context: Context, port: TypePort) -> tuple[Text, Leaf]:
-    """The Service that answers a port of a Type's interface, and its port's number."""
-    if port.unit is None:
-        assert port.service is not None
-        return context.object_name(port.service.text, "Service"), Leaf(port.port.data)
-    unit = context.type.units[port.unit.text]
-    declared = unit.ports[port.port.text]
-    number = context.scalar(declared.container if context.pods else declared.service)
-    assert isinstance(number, Leaf)
-    return context.service_name(unit.name), number
-
-
-def _tells_islands_apart(condition: Condition) -> bool:
+def _tells_apart(condition: Condition, each: SetPlan) -> bool:
+    """Whether a condition names the island: by its full name, or by its key and what it is inside of."""
     texts = [condition.path, *(test.value for test in (*condition.headers, *condition.query))]
-    return any(reads(value) & _IDENTIFYING for value in texts)
+    atoms = {path for value in texts for path in reads(value)}
+    if ("island", "name") in atoms:
+        return True
+    keyed = bool(atoms & {("island", "key"), ("island", "ordinal")})
+    if each.above is None:
+        return keyed
+    around = {("island", "set"), ("parent", "name")}
+    if each.above.above is None:
+        around |= {("parent", "key"), ("parent", "ordinal")}
+    return keyed and bool(atoms & around)

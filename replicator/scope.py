@@ -44,7 +44,7 @@ class Scope(NamedTuple):
 
     `island` lists the attributes of `island` that exist; `units` is the Type whose units the functions name, or
     None where there are no functions. `let` grows as derived values become known, in order. `item` is the schema of
-    what `forEach` binds.
+    what `forEach` binds. `parent` is the Type of the enclosing island, `types` are all Types by name.
     """
 
     params: Mapping[str, Param]
@@ -52,6 +52,8 @@ class Scope(NamedTuple):
     let: Mapping[str, Kind] | None = None
     units: IslandType | None = None
     item: Mapping[str, Any] | None = None
+    parent: IslandType | None = None
+    types: Mapping[str, IslandType] | None = None
 
     def kind_of(self, path: Path) -> Kind:
         """The kind of a dotted name. Raises `Unknown`."""
@@ -71,10 +73,43 @@ class Scope(NamedTuple):
                 name = ".".join(path)
                 raise Unknown("R0402", f"there is no `{name}` here", nearest(".".join(rest), self.island))
             return ISLAND[rest[0]]
+        if root == "parent" and self.parent is not None:
+            return self._parent(rest)
         if root == "item" and self.item is not None:
             return _kind_of_schema(_field(self.item, rest, "item"))
+        if root == "parent" and self.island:
+            hint = "`parent` is the island around one of a Type's `sets`"
+            raise Unknown("R0402", "there is no `parent`: this Type's islands stand by themselves", hint)
         roots = ["params", *(["let"] if self.let is not None else []), *(["island"] if self.island else [])]
         raise Unknown("R0402", f"unknown name `{root}`", nearest(root, roots))
+
+    def _parent(self, rest: list[str]) -> Kind:
+        """A name of the enclosing island."""
+        assert self.parent is not None
+        if rest[:1] == ["params"]:
+            return Scope(self.parent.params).kind_of(("params", *rest[1:]))
+        known = {"key", "name", "namespace", "set", "ordinal"}
+        if len(rest) != 1 or rest[0] not in known:
+            hint = nearest(".".join(rest), known | {"params"})
+            raise Unknown("R0402", f"there is no `parent.{'.'.join(rest)}`", hint)
+        return ISLAND[rest[0]]
+
+    def _inner(self, call: Call) -> Kind:
+        """The kind of `keys(set)` and `addresses(set, port)`. Raises `Unknown`."""
+        assert self.units is not None
+        number = 1 if call.function == "keys" else 2
+        given = [argument for argument in call.arguments if isinstance(argument, str)]
+        if len(given) != number or len(call.arguments) != number or call.keywords:
+            what = "(set)" if number == 1 else "(set, port)"
+            raise Unknown("R0404", f"`{call.function}` takes {what}", "arguments are literal texts")
+        inner = self.units.sets.get(given[0])
+        if inner is None:
+            raise Unknown("R0404", f"there is no set `{given[0]}` in this Type", nearest(given[0], self.units.sets))
+        inner_type = (self.types or {}).get(inner.type.text)
+        if number == 2 and inner_type is not None and given[1] not in inner_type.ports:
+            message = f"the Type `{inner_type.name}` has no port `{given[1]}`"
+            raise Unknown("R0303", message, nearest(given[1], inner_type.ports))
+        return "list"
 
     def _param(self, rest: list[str]) -> Kind:
         if not rest:
@@ -88,8 +123,11 @@ class Scope(NamedTuple):
         """The kind of a call's result. Raises `Unknown`."""
         if self.units is None:
             raise Unknown("R0404", f"there are no functions here: `{call.function}`")
+        if call.function in ("keys", "addresses"):
+            return self._inner(call)
         if call.function not in _FUNCTIONS:
-            raise Unknown("R0404", f"there is no function `{call.function}`", nearest(call.function, _FUNCTIONS))
+            known = [*_FUNCTIONS, "keys", "addresses"]
+            raise Unknown("R0404", f"there is no function `{call.function}`", nearest(call.function, known))
         number, what = _FUNCTIONS[call.function]
         texts = [argument for argument in call.arguments if isinstance(argument, str)]
         if len(texts) != number or len(call.arguments) != number or call.keywords:
@@ -175,13 +213,18 @@ def _kind_of_schema(schema: object) -> Kind:
 
 def island_attributes(island_set: IslandSet) -> frozenset[str]:
     """The attributes that `island` has in a Set: an `ordinal` by `replicas` only, a namespace where there is one."""
-    missing = set() if island_set.replicas is not None else {"ordinal"}
+    missing = set() if island_set.by_count else {"ordinal"}
     if not island_set.namespace and island_set.scope == "prefix":
         missing.add("namespace")
     return frozenset(ISLAND) - missing
 
 
-def let_kinds(island_type: IslandType, island: frozenset[str]) -> dict[str, Kind]:
+def let_kinds(
+    island_type: IslandType,
+    island: frozenset[str],
+    parent: IslandType | None = None,
+    types: Mapping[str, IslandType] | None = None,
+) -> dict[str, Kind]:
     """The kinds of a Type's derived values, whatever their order; of those that are wrong `check` says why."""
     kinds: dict[str, Kind] = {}
 
@@ -195,7 +238,8 @@ def let_kinds(island_type: IslandType, island: frozenset[str]) -> dict[str, Kind
             if other in island_type.let and other not in kinds and other not in above:
                 resolve(other, (*above, name))
         try:
-            kinds[name] = Scope(island_type.params, island, kinds, island_type).kind(parse(scalar.text))
+            scope = Scope(island_type.params, island, kinds, island_type, parent=parent, types=types)
+            kinds[name] = scope.kind(parse(scalar.text))
         except Unknown:
             kinds[name] = "any"
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from replicator.expression.template import Expr, Path
+from replicator.expression.template import Call, Expr, Path
 from replicator.expression.values import Failure, text_of
 from replicator.tree import Hole, Text, text
 
 if TYPE_CHECKING:
-    from replicator.expander.islands import Island
+    from replicator.expander.islands import Island, SetPlan
 
 
 class Atom(NamedTuple):
@@ -21,7 +21,7 @@ class Atom(NamedTuple):
 
     @property
     def reads(self) -> frozenset[Path]:
-        return frozenset([self.path[:2]])
+        return frozenset([self.path[: 3 if self.path[:2] == ("parent", "params") else 2]])
 
     def value(self, scope: Island) -> Any:
         try:
@@ -47,6 +47,22 @@ class Evaluator(Protocol):
     """The context of an expression: what its names and calls stand for."""
 
     def evaluate(self, expression: Expr, scope: Any) -> Any: ...
+
+
+class Inner(NamedTuple):
+    """The keys, or the addresses of a port, of the islands of a Set inside an island: `keys('cell')`."""
+
+    inner: SetPlan
+    call: Call
+    address: Callable[[Island], str] | None
+
+    @property
+    def reads(self) -> frozenset[Path]:
+        return frozenset([("island", "key"), ("island", "name")])
+
+    def value(self, scope: Island) -> list[str]:
+        islands = self.inner.inside(scope)
+        return [self.address(island) if self.address else island.key for island in islands]
 
 
 class Computed:
@@ -109,7 +125,7 @@ def hole_reader(hole: Hole) -> Callable[[Any], Any]:
     source = hole.source
     if isinstance(source, Atom) and source.path[0] == "island":
         return attrgetter(source.path[1])
-    if isinstance(source, Atom) and len(source.path) == 2:
+    if isinstance(source, Atom) and source.path[0] == "params" and len(source.path) == 2:
         name = source.path[1]
         return lambda scope: scope.param(name)
     return source.reader() if isinstance(source, Digest) else source.value

@@ -28,7 +28,10 @@ def container(context: Context, unit: Unit) -> Map:
     for field in ("command", "args"):
         node = unit.fields.get(field)
         if isinstance(node, Sequence):
-            fields[field] = [_text_leaf(context, item) for item in node.items if isinstance(item, Scalar)]
+            items = [item for item in node.items if isinstance(item, Scalar)]
+            fields[field] = [_text_leaf(context, item) for item in items if context.scalar(item) is not None]
+        elif isinstance(node, Scalar):
+            fields[field] = context.scalar(node) or ...
     environment = _environment(context, unit)
     context.downward = None
     mounts = _mounts(context, unit, downward)

@@ -22,11 +22,11 @@ def of_pod(context: Context, component: str, of_island: bool = True) -> dict[str
     plan = context.plan
     labels: dict[str, Any] = {
         NAME: context.type.name,
-        INSTANCE: text(ISLAND_NAME) if of_island else plan.name,
+        INSTANCE: text(ISLAND_NAME) if of_island else plan.path,
         COMPONENT: component,
-        PART_OF: plan.name,
+        PART_OF: plan.root.path,
         MANAGED_BY: "replicator",
-        SET: plan.name,
+        SET: context.set_name,
     }
     if of_island:
         labels |= {ISLAND: text(ISLAND_NAME)}
@@ -35,7 +35,7 @@ def of_pod(context: Context, component: str, of_island: bool = True) -> dict[str
 
 def of_island(context: Context) -> dict[str, Any]:
     """What marks objects that the author brought along, and their pods, as an island's."""
-    return {SET: context.plan.name, ISLAND: text(ISLAND_NAME)}
+    return {SET: context.set_name, ISLAND: text(ISLAND_NAME)}
 
 
 def of_object(context: Context, component: str, of_island: bool = True) -> Map:

@@ -49,7 +49,7 @@ def emit_set(context: Context) -> Iterator[Manifest]:
         "selector": _selector(context),
         "ports": ports if ports.items else ...,
     }
-    yield _manifest(context, "v1", "Service", (context.plan.name,), {"spec": headless})
+    yield _manifest(context, "v1", "Service", (context.plan.path,), {"spec": headless})
     yield _stateful_set(context, units)
 
 
@@ -67,7 +67,7 @@ def _stateful_set(context: Context, units: list[Unit]) -> Manifest:
             "podManagementPolicy": "Parallel",
             "updateStrategy": strategy if advanced else ...,
             "selector": {"matchLabels": _selector(context)},
-            "serviceName": context.plan.name,
+            "serviceName": context.plan.path,
             "persistentVolumeClaimRetentionPolicy": RETENTION if stored else ...,
             "template": template,
             "volumeClaimTemplates": [claim for unit in units for claim in claims(context, unit)] if stored else ...,
@@ -83,7 +83,7 @@ def _stateful_set(context: Context, units: list[Unit]) -> Manifest:
     spec = _gated(spec, advanced)
     api_version = "apps.kruise.io/v1beta1" if advanced else "apps/v1"
     ordered_spec = ordered(spec, WORKLOAD_ORDER)
-    return _manifest(context, api_version, "StatefulSet", (context.plan.name,), {"spec": ordered_spec})
+    return _manifest(context, api_version, "StatefulSet", (context.plan.path,), {"spec": ordered_spec})
 
 
 def _text(node: Tree | None, *path: str) -> str:
@@ -162,7 +162,7 @@ def emit_island(context: Context) -> Iterator[Manifest]:
 
 
 def _selector(context: Context) -> dict[str, Any]:
-    return {labels.SET: context.plan.name}
+    return {labels.SET: context.plan.path}
 
 
 def _manifest(

@@ -113,7 +113,7 @@ def _object(context: Context, body: Map, node: MappingNode) -> Manifest | None:
 
 def _select(context: Context) -> Map | None:
     """What is put into selectors: in a namespace of its own an island needs nothing to be told apart."""
-    if context.plan.model.scope == "namespace":
+    if context.plan.own_namespaces:
         return None
     return mapping({labels.ISLAND: labels.of_island(context)[labels.ISLAND]})
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
-from replicator.expander.islands import Dynamic, Island, Plan, SetPlan, island_place, merged
-from replicator.expander.members import counted, keyed, matrix, natural
+from replicator.expander.islands import Dynamic, Evaluate, Island, Plan, SetPlan, island_place, merged
+from replicator.expander.members import members, natural
 from replicator.expander.values import Layers, Setting, from_setting, misfit
-from replicator.expression.template import Path
+from replicator.expression.template import Expr, Path
 from replicator.expression.values import Failure
 from replicator.model import IslandSet, IslandType, Param, Project
 from replicator.parser.source import Mapping as MappingNode
@@ -19,18 +19,27 @@ MAX_ISLANDS = 100_000
 
 
 def expand(
-    project: Project, settings: Sequence[Setting] = (), max_islands: int = MAX_ISLANDS
+    project: Project,
+    evaluator: Callable[[SetPlan], Evaluate],
+    settings: Sequence[Setting] = (),
+    max_islands: int = MAX_ISLANDS,
 ) -> tuple[Plan, list[Diagnostic]]:
-    """The plan of a project. With errors it is not to be used."""
+    """The plan of a project. With errors it is not to be used. `evaluator` makes what runs a Type's expressions."""
     found: list[Diagnostic] = []
     types = {island_type.name: island_type for island_type in project.types}
     sets: dict[str, SetPlan] = {}
-    total = 0
+    room = max_islands
     for island_set in sorted(project.sets, key=lambda one: natural(one.name)):
         own = [setting for setting in settings if setting.target == island_set.name]
-        plan = _plan(island_set, types[island_set.type.text], own, max_islands - total, found)
-        sets[plan.name] = plan
-        total += len(plan.islands)
+        waiting: list[tuple[IslandSet, SetPlan | None]] = [(island_set, None)]
+        while waiting:
+            model, above = waiting.pop(0)
+            plan = _plan(model, types[model.type.text], above, evaluator, own if above is None else [], room, found)
+            room -= len(plan.islands)
+            sets[plan.path] = plan
+            if above is not None:
+                above.inner[model.name] = plan
+            waiting += ((inner, plan) for inner in plan.type.sets.values())
     routing_params = {}
     for routing in project.routings:
         own = [setting for setting in settings if setting.target == routing.name and not setting.key]
@@ -63,35 +72,47 @@ def _routing_params(
 
 
 def _plan(
-    island_set: IslandSet,
+    model: IslandSet,
     island_type: IslandType,
+    above: SetPlan | None,
+    evaluator: Callable[[SetPlan], Evaluate],
     settings: Sequence[Setting],
     room: int,
     found: list[Diagnostic],
 ) -> SetPlan:
     params = island_type.params
-    layers = Layers(island_set, params, settings, found)
+    layers = Layers(model, params, settings, found)
     base: dict[str, Any] = {name: param.default.data for name, param in params.items() if param.default is not None}
-    for name, value in layers.values(island_set.params).items():
+    for name, value in layers.values(model.params).items():
         base[name] = merged(base.get(name), value)
     if not layers.by_key:  # nothing stands between the Set's values and the command line's
         for name, value in layers.for_all.items():
-            if island_set.replicas is not None:
+            if model.replicas is not None:
                 base[name] = merged(base.get(name), value)
             else:
                 layers.by_key = True
-    plan = SetPlan(island_set, island_type, base, island_set.name, island_set.namespace)
+    path = model.name if above is None else f"{above.path}/{model.name}"
+    namespace = model.namespace if above is None else above.namespace
+    plan = SetPlan(model, island_type, base, path, namespace, _lazily(evaluator), above)
     layers.maps = {name: base[name] for name, param in params.items() if param.kind == "map" and name in base}
-    if island_set.islands is not None:
-        plan.islands = keyed(plan, island_set.islands, layers, room, found)
-    elif island_set.matrix is not None:
-        plan.islands = matrix(plan, island_set.matrix, layers, room, found)
-    else:
-        plan.islands = counted(plan, layers, room, found)
-    _globs_hit(island_set, plan, layers, found)
+    plan.islands = members(plan, layers, room, found)
+    _globs_hit(model, plan, layers, found)
     plan.varying = _varying(plan, layers)
     _judge_values(plan, layers, found)
     return plan
+
+
+def _lazily(evaluator: Callable[[SetPlan], Evaluate]) -> Evaluate:
+    """What runs a plan's expressions, made when the first is run."""
+    made: dict[int, Evaluate] = {}
+
+    def evaluate(expression: Expr, island: Island) -> Any:
+        plan = island.plan
+        if id(plan) not in made:
+            made[id(plan)] = evaluator(plan)
+        return made[id(plan)](expression, island)
+
+    return evaluate
 
 
 def _globs_hit(island_set: IslandSet, plan: SetPlan, layers: Layers, found: list[Diagnostic]) -> None:
@@ -111,6 +132,11 @@ def _globs_hit(island_set: IslandSet, plan: SetPlan, layers: Layers, found: list
 
 def _varying(plan: SetPlan, layers: Layers) -> frozenset[Path]:
     atoms: set[Path] = {("island", "key"), ("island", "name"), ("island", "ordinal")}
+    if plan.above is not None:
+        atoms |= {("island", "set"), ("island", "namespace"), ("parent", "set")}
+        atoms |= {("parent", *path[1:]) if path[0] == "island" else ("parent", *path) for path in plan.above.varying}
+    elif plan.own_namespaces:
+        atoms.add(("island", "namespace"))
     params = {name for name, value in plan.base.items() if isinstance(value, Dynamic)}
     if layers.by_key or plan.model.replicas is None:
         for island in plan.islands:
@@ -180,16 +206,17 @@ def _missing(plan: SetPlan, name: str, island: Island | None) -> Diagnostic:
 
 
 def _identities(plans: Sequence[SetPlan]) -> Iterator[Diagnostic]:
-    """Islands of different Sets that would have one full name: Set `a` key `b-c`, and Set `a-b` key `c`."""
+    """Islands that would have one full name: Set `a` key `b-c`, and Set `a-b` key `c`."""
     for short in plans:
         for long in plans:
-            if not long.name.startswith(f"{short.name}-") or long.namespace != short.namespace:
+            if long is short or not long.path.replace("/", "-").startswith(short.path.replace("/", "-") + "-"):
                 continue
-            middle = long.name[len(short.name) + 1 :]
-            keys = {island.key for island in short.islands}
+            if long.root is short.root and long.above is None:
+                continue
+            named = {(island.namespace, island.name): island for island in short.islands}
             for island in long.islands:
-                if f"{middle}-{island.key}" in keys:
-                    other = f"{short.name}/{middle}-{island.key}"
-                    message = f"the islands `{island.path}` and `{other}` have one name, `{island.name}`"
-                    related = (Related("the other Set", short.model.metadata.name_node.place),)
+                other = named.get((island.namespace, island.name))
+                if other is not None:
+                    message = f"the islands `{island.path}` and `{other.path}` have one name, `{island.name}`"
+                    related = (Related("the other island", island_place(other)),)
                     yield Diagnostic("R0507", message, island_place(island), related=related)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from replicator.diagnostics import Place
@@ -17,7 +17,10 @@ from replicator.parser.source import Sequence as SequenceNode
 
 
 class Dynamic(NamedTuple):
-    """A parameter's value that uses `island`: layers of nodes and plain values, weakest first, merged per island."""
+    """A parameter's value that uses expressions: layers of nodes and plain values, weakest first, merged per island.
+
+    The expressions of a top-level Set use `island`; those of a Set inside an island are read in that island's scope.
+    """
 
     layers: tuple[Any, ...]
     node: Node  # the strongest, for the places of diagnostics
@@ -31,29 +34,45 @@ class Dynamic(NamedTuple):
 
 
 class Island:
-    """One island, and the scope of its values. `own` are the values that differ from the Set's."""
+    """One island, and the scope of its values.
 
-    __slots__ = ("entry", "key", "name", "ordinal", "own", "plan")
+    `own` are the values that differ from the Set's; `parent` is the island that it is inside of, if it is.
+    """
 
-    def __init__(self, plan: SetPlan, key: str, ordinal: int, own: Mapping[str, Any], entry: Node | None) -> None:
+    __slots__ = ("entry", "key", "name", "ordinal", "own", "parent", "plan")
+
+    def __init__(
+        self,
+        plan: SetPlan,
+        key: str,
+        ordinal: int,
+        own: Mapping[str, Any],
+        entry: Node | None,
+        parent: Island | None = None,
+    ) -> None:
         self.plan = plan
         self.key = key
         self.ordinal = ordinal
-        self.name = f"{plan.name}-{key}"
         self.own = own
         self.entry = entry
+        self.parent = parent
+        self.name: str = f"{plan.path}-{key}" if parent is None else f"{parent.name}-{plan.model.name}-{key}"
 
     @property
     def path(self) -> str:
-        return f"{self.plan.name}/{self.key}"
+        if self.parent is None:
+            return f"{self.plan.path}/{self.key}"
+        return f"{self.parent.path}/{self.plan.model.name}/{self.key}"
 
     @property
     def namespace(self) -> str:
+        if self.parent is not None:
+            return self.parent.namespace
         return self.name if self.plan.model.scope == "namespace" else self.plan.namespace
 
     @property
     def set(self) -> str:
-        return self.plan.name
+        return self.plan.path if self.parent is None else f"{self.parent.name}-{self.plan.model.name}"
 
     @property
     def implementation(self) -> str:
@@ -61,7 +80,9 @@ class Island:
 
     @property
     def weight(self) -> int:
-        return int(self.entry.data.get("weight", 1)) if isinstance(self.entry, MappingNode) else 1
+        """The island's weight; that of an island inside another multiplies with the other's."""
+        own = int(self.entry.data.get("weight", 1)) if isinstance(self.entry, MappingNode) else 1
+        return own if self.parent is None else own * self.parent.weight
 
     def param(self, name: str) -> Any:
         """A parameter's value. Raises KeyError where it has none, `Failure` where its expression fails."""
@@ -74,6 +95,10 @@ class Island:
         root, first, *rest = path
         if root == "island":
             return getattr(self, first)
+        if root == "parent":
+            if self.parent is None:
+                raise KeyError(root)
+            return self.parent.value(path[1:] if first == "params" else ("island", first))
         value = self.param(first)
         for step in rest:
             if not isinstance(value, dict):
@@ -82,20 +107,48 @@ class Island:
         return value
 
 
+Evaluate = Callable[[Expr, Island], Any]
+
+
 @dataclass(eq=False, slots=True)
 class SetPlan:
     """A Set with its Type, the values that all its islands share, and its islands.
 
-    `varying` are the atoms whose values differ between islands; all else may be filled in once.
+    `path` is the Set's name, after those of the Sets that it is inside of: `region/cell`; `above` is the plan of the
+    Set around it, whose islands each have such a Set of their own. `varying` are the atoms whose values differ between
+    islands; all else may be filled in once. `evaluate` runs an expression of the Type for an island.
     """
 
     model: IslandSet
     type: IslandType
     base: dict[str, Any]
-    name: str
+    path: str
     namespace: str
+    evaluate: Evaluate
+    above: SetPlan | None = None
     varying: frozenset[Path] = frozenset()
     islands: Sequence[Island] = ()
+    inner: dict[str, SetPlan] = field(default_factory=dict)
+    _inside: dict[str, list[Island]] | None = None
+
+    @property
+    def root(self) -> SetPlan:
+        """The plan of the outermost Set."""
+        return self if self.above is None else self.above.root
+
+    @property
+    def own_namespaces(self) -> bool:
+        """Whether each island of the Set has a namespace of its own."""
+        return self.above is None and self.model.scope == "namespace"
+
+    def inside(self, parent: Island) -> list[Island]:
+        """The islands of the Set that are inside one island."""
+        if self._inside is None:
+            self._inside = {}
+            for island in self.islands:
+                if island.parent is not None:
+                    self._inside.setdefault(island.parent.path, []).append(island)
+        return self._inside.get(parent.path, [])
 
     def find(self, key: str) -> Island | None:
         """The island of a key, or None."""
@@ -112,24 +165,26 @@ class SetPlan:
     @property
     def longest(self) -> Island | None:
         """The island with the longest name."""
-        if self.model.replicas is not None:
+        if self.model.replicas is not None and self.above is None:
             return self.islands[-1] if len(self.islands) else None
         return max(self.islands, key=lambda island: len(island.name), default=None)
 
 
 class Plan(NamedTuple):
-    """All Sets by name, and the values of the Routings' parameters."""
+    """All Sets by path, and the values of the Routings' parameters."""
 
     sets: Mapping[str, SetPlan]
     routing_params: Mapping[str, Mapping[str, Any]]
 
     def island(self, path: str) -> Island | None:
-        """The island of a path SET/KEY, or None."""
-        name, _, key = path.partition("/")
-        plan = self.sets.get(name)
-        if plan is None:
+        """The island of a path SET/KEY[/SET/KEY…], or None."""
+        steps = path.split("/")
+        plan = self.sets.get("/".join(steps[0::2]))
+        if plan is None or len(steps) % 2:
             return None
-        return plan.find(key)
+        if plan.above is None:
+            return plan.find(steps[1])
+        return next((island for island in plan.islands if island.path == path), None)
 
 
 def merged(weak: Any, strong: Any) -> Any:
@@ -160,6 +215,8 @@ def evaluate_node(node: Node, island: Island) -> Any:
 
 
 def _evaluate(expression: Expr, island: Island) -> Any:
+    if island.parent is not None and island.plan.above is not None:
+        return island.plan.above.evaluate(expression, island.parent)
     if expression.path:
         return island.value(expression.path)
     if expression.program is None:
@@ -169,6 +226,6 @@ def _evaluate(expression: Expr, island: Island) -> Any:
 
 def island_place(island: Island) -> Place:
     model = island.plan.model
-    if model.islands is not None:
+    if model.islands is not None and island.key in model.islands.keys:
         return model.islands.key_place(island.key)
     return model.metadata.name_node.place

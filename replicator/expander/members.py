@@ -9,9 +9,11 @@ from math import prod
 from typing import Any, overload
 
 from replicator import names
-from replicator.diagnostics import Diagnostic, Place, nearest
-from replicator.expander.islands import Island, SetPlan
+from replicator.diagnostics import Diagnostic, Place, Related, nearest
+from replicator.expander.islands import Island, SetPlan, island_place
 from replicator.expander.values import NOTHING, Layers, misfit
+from replicator.expression.template import parse
+from replicator.expression.values import Failure
 from replicator.model import Param
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
@@ -21,6 +23,74 @@ from replicator.parser.source import Sequence as SequenceNode
 def natural(key: str) -> list[str | int]:
     """The sort key of natural order: numbers in a key count as numbers."""
     return [int(part) if number % 2 else part for number, part in enumerate(re.split(r"([0-9]+)", key))]
+
+
+def members(plan: SetPlan, layers: Layers, room: int, found: list[Diagnostic]) -> Sequence[Island]:
+    """The islands of a Set, in natural order of their keys; of a Set inside islands, those of each in turn."""
+    model = plan.model
+    if model.islands is not None:
+        islands = keyed(plan, model.islands, layers, room, found)
+    elif model.matrix is not None:
+        islands = matrix(plan, model.matrix, layers, room, found)
+    elif plan.above is None:
+        return counted(plan, layers, room, found)
+    else:
+        islands = ()
+    return islands if plan.above is None else nested(plan, plan.above, islands, layers, room, found)
+
+
+def nested(
+    plan: SetPlan, above: SetPlan, alike: Sequence[Island], layers: Layers, room: int, found: list[Diagnostic]
+) -> Sequence[Island]:
+    """The islands inside each island of the Set above: those that are `alike` in all, or as its expressions say."""
+    islands: list[Island] = []
+    model = plan.model
+    own: dict[str, Mapping[str, Any]] = {}
+    for parent in above.islands:
+        if len(islands) > room:
+            found.append(_too_many(len(islands), room, model.metadata.name_node.place))
+            return ()
+        if model.islands is not None or model.matrix is not None:
+            islands += (Island(plan, one.key, one.ordinal, one.own, one.entry, parent) for one in alike)
+            continue
+        keys = _keys_of(plan, parent, room, found)
+        for ordinal, key in enumerate(keys, plan.model.start):
+            if key not in own:
+                own[key] = layers.own(key, None)
+            islands.append(Island(plan, key, ordinal if model.keys is None else 0, own[key], None, parent))
+    return islands
+
+
+def _keys_of(plan: SetPlan, parent: Island, room: int, found: list[Diagnostic]) -> list[str]:
+    """The keys of a Set inside one island, by `replicas` or by an expression that gives a list."""
+    model = plan.model
+    scalar = model.keys or model.count
+    given: Any = model.replicas
+    if scalar is not None:
+        whole = parse(scalar.text).whole
+        try:
+            given = parent.plan.evaluate(whole, parent) if whole else None
+        except Failure as failure:
+            related = (Related("for this island", island_place(parent)),)
+            found.append(Diagnostic(failure.code, str(failure), scalar.place, hint=failure.hint, related=related))
+            return []
+    place = scalar.place if scalar else model.metadata.name_node.place
+    if model.keys is None:
+        if isinstance(given, bool) or not isinstance(given, int) or not given >= 0:
+            found.append(Diagnostic("R0504", f"`{given}` is no number of islands", place))
+            return []
+        if given > room:
+            found.append(_too_many(given, room, place))
+            return []
+        return [str(number) for number in range(model.start, model.start + given)]
+    if not isinstance(given, list) or len(set(map(str, given))) != len(given):
+        found.append(Diagnostic("R0504", "the keys of islands are a list of different texts", place))
+        return []
+    for key in given:
+        if len(str(key)) > names.MAX_KEY or not names.LABEL.fullmatch(str(key)):
+            found.append(Diagnostic("R0501", f"`{key}` is no key of an island", place))
+            return []
+    return sorted(map(str, given), key=natural)
 
 
 class Counted(Sequence[Island]):

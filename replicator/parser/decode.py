@@ -107,6 +107,10 @@ def _island_type(root: MappingNode, found: list[Diagnostic]) -> IslandType:
         let={name: cast(Scalar, node) for name, node in _entries(spec.get("let"))},
         ports={name: _type_port(name, cast(MappingNode, ports), node) for name, node in _entries(ports)},
         units={name: _unit(name, cast(MappingNode, units), cast(MappingNode, node)) for name, node in _entries(units)},
+        sets={
+            name: _inner_set(cast(MappingNode, spec.items["sets"]).keys[name], cast(MappingNode, node))
+            for name, node in _entries(spec.get("sets"))
+        },
         resources=tuple(_resource(cast(MappingNode, node)) for node in _elements(spec.get("resources"))),
         implementations={
             name: _external(name, cast(MappingNode, node.get("external")), spec)
@@ -182,14 +186,25 @@ def _unit_port(name: str, ports: MappingNode, node: Node) -> UnitPort:
     return UnitPort(name, container, service, fields.data.get("protocol", "TCP"), fields.get("appProtocol"), place)
 
 
+def _inner_set(name: Scalar, node: MappingNode) -> IslandSet:
+    """A Set inside an island: it has no metadata of its own."""
+    return _set(Metadata(name.text, "", {}, name), node, node)
+
+
 def _island_set(root: MappingNode) -> IslandSet:
-    spec = cast(MappingNode, root.items["spec"])
+    return _set(_metadata(root), root, cast(MappingNode, root.items["spec"]))
+
+
+def _set(metadata: Metadata, root: MappingNode, spec: MappingNode) -> IslandSet:
     data = spec.data
+    replicas = data.get("replicas")
     return IslandSet(
-        metadata=_metadata(root),
+        metadata=metadata,
         type=cast(Scalar, spec.items["type"]),
         islands=_map(spec.get("islands")),
-        replicas=data.get("replicas"),
+        replicas=replicas if isinstance(replicas, int) else None,
+        count=_scalar(spec.get("replicas")) if isinstance(replicas, str) else None,
+        keys=_scalar(spec.get("islands")),
         start=data.get("start", 0),
         matrix=_map(spec.get("matrix")),
         exclude=tuple(cast(MappingNode, node) for node in _elements(spec.get("exclude"))),
