@@ -1,0 +1,42 @@
+"""The option --update-golden, and the output of the examples."""
+
+import functools
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="Write the golden files instead of comparing them.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--update-golden") and os.environ.get("CI"):
+        pytest.exit("--update-golden: CI is set, and there golden files are compared, never written", returncode=2)
+
+
+@pytest.fixture(scope="session")
+def update_golden(pytestconfig: pytest.Config) -> bool:
+    """Whether golden files are to be written."""
+    return bool(pytestconfig.getoption("--update-golden"))
+
+
+@pytest.fixture(scope="session")
+def build() -> Callable[[Path], str]:
+    """What `replicator build FILE` prints for a file of the repository. It must exit with 0 and say nothing else."""
+
+    @functools.cache
+    def output(file: Path) -> str:
+        command = [sys.executable, "-m", "replicator", "build", file.relative_to(ROOT).as_posix()]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+        if done.returncode or done.stderr:
+            pytest.fail(f"{file.name}: exit code {done.returncode}\n{done.stderr.decode()}", pytrace=False)
+        return done.stdout.decode()
+
+    return output

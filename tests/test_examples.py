@@ -1,0 +1,324 @@
+"""What must hold in the output of every example: closed references, islands apart, objects a cluster would take."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from strict_schemas import needs_shared, problems
+
+Object = dict[str, Any]
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted(ROOT.glob("dsl-examples/*.yaml"))
+
+SET, ISLAND, COMPONENT = "replicator.dev/set", "replicator.dev/island", "app.kubernetes.io/component"
+POD_NAME = "statefulset.kubernetes.io/pod-name"  # the StatefulSet controller puts it on each pod
+
+
+class Pod(NamedTuple):
+    """A pod that a workload makes: of a StatefulSet there is each, of other kinds one stands for all."""
+
+    name: str
+    namespace: str
+    labels: dict[str, str]
+    ports: dict[str, str]
+
+    @property
+    def island(self) -> str:
+        return self.labels.get(ISLAND) or self.name  # in `form: pods` the pod is the island
+
+
+class Output(NamedTuple):
+    """The objects of an example, and what its source declares to exist outside: (kind, name) and Services' ports."""
+
+    objects: list[Object]
+    external: set[tuple[str, str]]
+    services: set[tuple[str, str, int]]
+
+    def of(self, kind: str) -> list[Object]:
+        return [item for item in self.objects if item["kind"] == kind]
+
+    def workloads(self) -> list[Object]:
+        return [item for item in self.objects if "template" in item.get("spec", {})]
+
+    def pods(self) -> list[Pod]:
+        return [pod for workload in self.workloads() for pod in _pods(workload)]
+
+    def ports(self) -> set[tuple[str, str, int]]:
+        """Every port of every Service that a route may name."""
+        own = {(*_identity(service)[2:], port["port"]) for service in self.of("Service") for port in _ports(service)}
+        return own | self.services
+
+
+def _identity(item: Object) -> tuple[str, str, str, str]:
+    metadata = item["metadata"]
+    return item["apiVersion"], item["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+def _ports(service: Object) -> list[Object]:
+    ports: list[Object] = service["spec"].get("ports", [])
+    return ports
+
+
+def _pods(workload: Object) -> Iterator[Pod]:
+    template, name = workload["spec"]["template"], workload["metadata"]["name"]
+    ports = {port["name"]: port["protocol"] for one in template["spec"]["containers"] for port in one.get("ports", [])}
+    pod = Pod(name, workload["metadata"].get("namespace", ""), template["metadata"]["labels"], ports)
+    if workload["kind"] != "StatefulSet":
+        yield pod
+        return
+    start = workload["spec"].get("ordinals", {}).get("start", 0)
+    for ordinal in range(start, start + workload["spec"].get("replicas", 1)):
+        own = f"{name}-{ordinal}"
+        yield pod._replace(name=own, labels={**pod.labels, POD_NAME: own})
+
+
+def _documents(text: str) -> list[Object]:
+    return list(yaml.safe_load_all(text))
+
+
+def _declared(documents: list[Object]) -> tuple[set[tuple[str, str]], set[tuple[str, str, int]]]:
+    external, services = set(), set()
+    for document in documents:
+        for kind, names in document["spec"].get("external", {}).items():
+            external |= {(kind, name) for name in names}
+        for route in document["spec"].get("routes", []):
+            to = route.get("to", [])
+            for destination in to if isinstance(to, list) else [to]:
+                if "service" in destination:
+                    namespace, _, name = destination["service"].rpartition("/")
+                    namespace = namespace or document["metadata"]["namespace"]
+                    services.add((namespace, name, destination.get("port", route.get("port"))))
+    return external, services
+
+
+@pytest.fixture(scope="module", params=EXAMPLES, ids=lambda example: str(example.stem))
+def output(request: pytest.FixtureRequest, build: Callable[[Path], str]) -> Output:
+    example: Path = request.param
+    return Output(_documents(build(example)), *_declared(_documents(example.read_text())))
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 10
+
+
+def test_documents_are_objects(output: Output) -> None:
+    assert output.objects
+    for item in output.objects:
+        assert isinstance(item, dict)
+        assert all(_identity(item)[at] for at in (0, 1, 3))
+
+
+def test_identities_are_unique(output: Output) -> None:
+    assert [identity for identity, times in Counter(map(_identity, output.objects)).items() if times > 1] == []
+
+
+def test_selectors_stay_in_their_island(output: Output) -> None:
+    """They select the pods of their own island (of `form: pods`: the Set's objects all of its pods) and no others."""
+    pods = output.pods()
+    for item in [*output.of("Service"), *output.workloads()]:
+        spec, labels, namespace = item["spec"], item["metadata"]["labels"], item["metadata"].get("namespace", "")
+        selector = spec["selector"] if item["kind"] == "Service" else spec["selector"]["matchLabels"]
+        own = [
+            pod.name
+            for pod in pods
+            if pod.namespace == namespace
+            and pod.labels[SET] == labels[SET]
+            and pod.island == labels.get(ISLAND, pod.island)
+            and pod.labels.get(COMPONENT) == labels.get(COMPONENT)
+        ]
+        selected = [pod.name for pod in pods if pod.namespace == namespace and selector.items() <= pod.labels.items()]
+        assert own, item["metadata"]["name"]
+        assert selected == own, item["metadata"]["name"]
+
+
+def test_services_reach_ports_of_their_pods(output: Output) -> None:
+    for service in output.of("Service"):
+        selector = service["spec"]["selector"]
+        for pod in output.pods():
+            if selector.items() <= pod.labels.items():
+                for port in _ports(service):
+                    assert pod.ports.get(port["targetPort"]) == port["protocol"], (_identity(service), port)
+
+
+def _references(pod: Object) -> Iterator[tuple[str, str, str]]:
+    """What a pod names: (kind, name, key); an empty key stands for the whole object."""
+    volumes = {volume["name"]: volume for volume in pod.get("volumes", [])}
+    for volume in volumes.values():
+        for source in [volume, *volume.get("projected", {}).get("sources", [])]:
+            if "configMap" in source:
+                yield "ConfigMap", source["configMap"]["name"], ""
+            if "secret" in source:
+                yield "Secret", source["secret"].get("secretName") or source["secret"]["name"], ""
+        if "persistentVolumeClaim" in volume:
+            yield "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"], ""
+    for container in [*pod["containers"], *pod.get("initContainers", [])]:
+        for source in container.get("envFrom", []):
+            for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
+                if field in source:
+                    yield kind, source[field]["name"], ""
+        for variable in container.get("env", []):
+            value = variable.get("valueFrom", {})
+            for field, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
+                if field in value:
+                    yield kind, value[field]["name"], value[field]["key"]
+        for mount in container.get("volumeMounts", []):
+            source = volumes.get(mount["name"], {}).get("configMap")
+            if source and "subPath" in mount:
+                yield "ConfigMap", source["name"], mount["subPath"]
+    for secret in pod.get("imagePullSecrets", []):
+        yield "Secret", secret["name"], ""
+    if "serviceAccountName" in pod:
+        yield "ServiceAccount", pod["serviceAccountName"], ""
+
+
+def test_references_of_pods_are_closed(output: Output) -> None:
+    """What a pod names is in the output, with the key that is asked for, or is declared external."""
+    data = {_identity(item)[1:]: item.get("data", {}) for item in output.objects}
+    for workload in output.workloads():
+        namespace = workload["metadata"].get("namespace", "")
+        for kind, name, key in _references(workload["spec"]["template"]["spec"]):
+            if (kind, name) in output.external:
+                continue
+            assert (kind, namespace, name) in data, (workload["metadata"]["name"], kind, name)
+            assert not key or key in data[kind, namespace, name], (workload["metadata"]["name"], name, key)
+
+
+def test_islands_name_only_their_own_config_maps(output: Output) -> None:
+    owner = {_identity(item)[1:]: item["metadata"]["labels"].get(ISLAND) for item in output.of("ConfigMap")}
+    for workload in output.workloads():
+        namespace, labels = workload["metadata"].get("namespace", ""), workload["metadata"]["labels"]
+        for kind, name, _ in _references(workload["spec"]["template"]["spec"]):
+            if (kind, namespace, name) in owner:
+                assert owner[kind, namespace, name] == labels.get(ISLAND)
+
+
+def test_mounts_have_volumes(output: Output) -> None:
+    for workload in output.workloads():
+        pod = workload["spec"]["template"]["spec"]
+        known = [volume["name"] for volume in pod.get("volumes", [])]
+        known += [claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])]
+        assert len(known) == len(set(known))
+        for container in [*pod["containers"], *pod.get("initContainers", [])]:
+            for mount in [*container.get("volumeMounts", []), *container.get("volumeDevices", [])]:
+                assert mount["name"] in known, workload["metadata"]["name"]
+
+
+def test_stateful_sets_have_governing_services(output: Output) -> None:
+    services = {_identity(service)[2:]: service for service in output.of("Service")}
+    for workload in output.of("StatefulSet"):
+        service = services[workload["metadata"].get("namespace", ""), workload["spec"]["serviceName"]]
+        assert service["spec"]["clusterIP"] == "None"
+        assert service["spec"]["selector"] == workload["spec"]["selector"]["matchLabels"]
+
+
+def test_upstreams_lead_to_services(output: Output) -> None:
+    ports = output.ports()
+    for upstream in output.of("Upstream"):
+        kube = upstream["spec"]["kube"]
+        assert (kube["serviceNamespace"], kube["serviceName"], kube["servicePort"]) in ports
+
+
+def test_routes_lead_somewhere(output: Output) -> None:
+    ports = output.ports()
+    upstreams = {_identity(upstream)[2:] for upstream in output.of("Upstream")}
+    used = set()
+    for service in output.of("VirtualService"):
+        for route in service["spec"]["virtualHost"]["routes"]:
+            action = route.get("routeAction", {})
+            destinations = [one["destination"] for one in action.get("multi", {}).get("destinations", [])]
+            for destination in [*destinations, *filter(None, [action.get("single")])]:
+                if "kube" in destination:
+                    reference = destination["kube"]["ref"]
+                    assert (reference["namespace"], reference["name"], destination["kube"]["port"]) in ports
+                else:
+                    reference = destination["upstream"]
+                    assert (reference["namespace"], reference["name"]) in upstreams
+                    used.add((reference["namespace"], reference["name"]))
+    assert used == upstreams, "an Upstream that no route uses"
+
+
+def test_kubernetes_would_take_it(output: Output) -> None:
+    assert problems(item for item in output.objects if ".solo.io/" not in item["apiVersion"]) == []
+
+
+@needs_shared
+def test_gloo_would_take_it(output: Output) -> None:
+    assert problems(item for item in output.objects if ".solo.io/" in item["apiVersion"]) == []
+
+
+def test_examples_build_as_a_directory(build: Callable[[Path], str]) -> None:
+    """No example is in the way of another: together they give what they give one by one."""
+
+    def separate(text: str) -> list[str]:
+        return text.removeprefix("---\n").split("\n---\n")
+
+    together = separate(build(ROOT / "dsl-examples").removesuffix("\n"))
+    alone = [document for example in EXAMPLES for document in separate(build(example).removesuffix("\n"))]
+    assert sorted(together) == sorted(alone)
+
+
+# Every property of the language is shown in some example
+
+
+def _schema(name: str) -> Object:
+    schema: Object = json.loads((ROOT / "schemas" / name).read_text())
+    return schema
+
+
+SCHEMAS = {file.name: _schema(file.name) for file in sorted(ROOT.glob("schemas/*.json"))}
+KINDS = {"IslandType": "islandtype.json", "IslandSet": "islandset.json", "Routing": "routing.json"}
+
+
+def _properties(schema: Object, place: str) -> Iterator[str]:
+    """The places of all properties that a schema declares, those of its definitions included."""
+    for name, child in schema.get("properties", {}).items():
+        yield f"{place}/{name}"
+        yield from _properties(child, f"{place}/{name}")
+    for keyword in ("additionalProperties", "items", "then", "else"):
+        if isinstance(schema.get(keyword), dict):
+            yield from _properties(schema[keyword], f"{place}/({keyword})")
+    for name, child in schema.get("$defs", {}).items():
+        yield from _properties(child, f"{place}#{name}")
+
+
+def _used(schema: Object, place: str, value: Any) -> Iterator[str]:
+    """The places of the properties that a value uses, written as by `_properties`."""
+    if "$ref" in schema:
+        file, _, definition = schema["$ref"].partition("#/$defs/")
+        file = file or "definitions.json"
+        yield from _used(SCHEMAS[file]["$defs"][definition], f"{file}#{definition}", value)
+    if "if" in schema:
+        keyword = "then" if Draft202012Validator(schema["if"]).is_valid(value) else "else"
+        yield from _used(schema.get(keyword, {}), f"{place}/({keyword})", value)
+    for name, child in value.items() if isinstance(value, dict) else ():
+        if name in schema.get("properties", {}):
+            yield f"{place}/{name}"
+            yield from _used(schema["properties"][name], f"{place}/{name}", child)
+        elif isinstance(schema.get("additionalProperties"), dict):
+            yield from _used(schema["additionalProperties"], f"{place}/(additionalProperties)", child)
+    for item in value if isinstance(value, list) else ():
+        yield from _used(schema.get("items", {}), f"{place}/(items)", item)
+
+
+def test_every_property_is_used_by_an_example() -> None:
+    documents = [document for example in EXAMPLES for document in _documents(example.read_text())]
+    used = {place for one in documents for place in _used(SCHEMAS[KINDS[one["kind"]]], KINDS[one["kind"]], one)}
+    declared = {
+        place for name, schema in SCHEMAS.items() if name != "replicator.json" for place in _properties(schema, name)
+    }
+    assert len(declared) > 100
+    assert declared - used == set()
+
+
+def test_examples_name_their_schema() -> None:
+    """The first line is what editors look for."""
+    for example in EXAMPLES:
+        first, second = example.read_text().split("\n")[:2]
+        assert first == "# yaml-language-server: $schema=../schemas/replicator.json"
+        assert second.startswith("# "), f"{example.name}: say what it shows"
