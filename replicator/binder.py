@@ -44,6 +44,7 @@ class BoundSet(NamedTuple):
     objects: tuple[Bound, ...]
     shape_of: Callable[[Island], str]
     stencil: Callable[[str], Stencil]
+    varies: bool
 
 
 def bind(
@@ -95,7 +96,7 @@ class _Binder:
         objects = tuple(sorted((*shared, *objects, *self.once.values()), key=_order))
         fixed = self.shape(self.first) if self.first is not None and not self.varies else None
         shape_of = self.shape if fixed is None else (lambda island: fixed)
-        return BoundSet(self.plan, self.context, objects, shape_of, self.stencil)
+        return BoundSet(self.plan, self.context, objects, shape_of, self.stencil, self.varies)
 
     def shape(self, island: Island) -> str:
         """What an island's structure depends on: its implementation, and the values of its structural expressions."""

@@ -26,6 +26,7 @@ from replicator.report import as_json, as_text
 from replicator.write import Busy, Foreign, differences, to_descriptor, to_directory
 
 FINE, FINDINGS, USAGE, BUG = 0, 1, 2, 3
+STDOUT = 1
 
 Part = TypeVar("Part")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -55,9 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
-        return USAGE
     except OSError as error:
         click.echo(f"error[R0803]: the output cannot be written: {error.strerror or error}", err=True)
         return USAGE
@@ -112,6 +110,7 @@ def _reads_dsl(command: Command) -> Command:
 
     for decorate in reversed(
         (
+            click.option("--debug", is_flag=True, hidden=True, expose_value=False),
             click.argument("inputs", metavar="[FILE|DIR|-]...", nargs=-1, type=click.Path(path_type=str)),
             click.option(
                 "--set", "settings", metavar="SET[/KEY].PARAM=V", multiple=True,
@@ -159,6 +158,8 @@ def build_command(
     FILE is a file of the DSL, DIR a directory of them (*.yaml, *.yml), - standard input. On any error nothing is
     written.
     """
+    if islands and only not in (None, "islands"):
+        raise click.UsageError(f"--island asks for islands, --only {only} for none")
     if output is None and (check or layout):
         raise click.UsageError("--check and --layout go with -o DIR")
     if output is not None and form != "yaml":
@@ -168,7 +169,7 @@ def build_command(
     if has_errors(built.diagnostics):
         return FINDINGS
     if output is None:
-        to_descriptor(progress(built.texts(), "parts"), sys.stdout.fileno())
+        _to_stdout(progress(built.texts(), "parts"))
         return FINE
     files = progress(layouts.files(built, layout or "island"), "files")
     covered = layouts.covers(built, islands)
@@ -192,8 +193,16 @@ def crds_command() -> int:
     """Print the kinds of the DSL as CustomResourceDefinitions, made from the schemas."""
     from replicator.crds import definitions
 
-    to_descriptor((text.encode() for text in definitions()), sys.stdout.fileno())
+    _to_stdout(text.encode() for text in definitions())
     return FINE
+
+
+def _to_stdout(texts: Iterable[bytes]) -> None:
+    """Write to standard output; a reader that has gone is no error to speak of, but not success either."""
+    try:
+        to_descriptor(texts, STDOUT)
+    except BrokenPipeError:
+        raise _Stop(USAGE) from None
 
 
 def _check(files: Iterator[tuple[str, bytes]], output: Path, covered: Callable[[str], bool]) -> int:
@@ -280,7 +289,7 @@ def _setting(text: str) -> Setting:
     if match is None:
         raise click.UsageError(f"--set {text}: SET.PARAM=VALUE or SET/KEY.PARAM=VALUE")
     target, key, param, value = match.groups()
-    return Setting(target, key or "", param, value, Place(f"--set {text}", 1, 1, 1, 2), True)
+    return Setting(target, key or "", param, value, Place(f"--set {text}", 0, 0, 0, 0), True)
 
 
 def _params_file(name: str) -> list[Setting]:

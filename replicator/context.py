@@ -14,7 +14,7 @@ from replicator.model import IslandType, TypePort, Unit
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
 from replicator.scope import Scope, island_attributes, let_kinds
-from replicator.sources import Atom, Computed, Inner, assemble, reads
+from replicator.sources import Atom, Bounded, Computed, Inner, assemble, in_range, reads
 from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, text, tree
 
 ISLAND_NAME = Hole("name", Atom(("island", "name")))
@@ -27,6 +27,10 @@ DOWNWARD = {
     "ordinal": ("REPLICATOR_ISLAND_KEY", "metadata.labels['apps.kubernetes.io/pod-index']"),
     "name": ("REPLICATOR_ISLAND_NAME", "metadata.name"),
 }
+
+
+PORTS = (1, 65535)
+COUNTS = (0, 2**31 - 1)
 
 
 class Data(NamedTuple):
@@ -134,6 +138,9 @@ class Context:
         if call.function in ("keys", "addresses"):
             return (Hole("list", self._inner(call)),)
         if call.function == "name":
+            if self.pods:
+                message = "in `form: pods` a unit is a container: it has no object of its own"
+                self.found.append(Diagnostic("R0404", message, self.type.units[first].place, hint="use island.name"))
             return self.object_name(first)
         if call.function == "host":
             return self.host(first)
@@ -147,8 +154,7 @@ class Context:
             return self.object_name(port.service.text, "Service"), Leaf(port.port.data)
         unit = self.type.units[port.unit.text]
         declared = unit.ports[port.port.text]
-        number = self.scalar(declared.container if self.pods else declared.service)
-        assert isinstance(number, Leaf)
+        number = self.number(declared.container if self.pods else declared.service, *PORTS)
         return self.service_name(unit.name), number
 
     def _inner(self, call: Call) -> Inner:
@@ -253,8 +259,22 @@ class Context:
             return _leaf((bound,), origin) if bound.kind in ("text", "label", "name") else Leaf(bound, origin)
         made = _leaf(bound, origin)
         if self._kind(whole) == "int":  # a port's number
-            return Leaf(int(made.value), origin) if isinstance(made.value, str) else Leaf(bound[0], origin)
+            if isinstance(made.value, str):
+                return Leaf(int(made.value), origin) if made.value.isdigit() else made
+            return Leaf(bound[0], origin)
         return made
+
+    def number(self, scalar: Scalar, least: int, most: int) -> Leaf:
+        """A scalar that is an integer in a range, known or not."""
+        made = self.scalar(scalar)
+        value = made.value if isinstance(made, Leaf) else None
+        if isinstance(value, Hole):
+            return Leaf(Hole("int", Bounded(value.source, least, most)), Origin(scalar.place, "type"))
+        try:
+            return Leaf(in_range(value, least, most), Origin(scalar.place, "type"))
+        except Failure as failure:
+            self.fail(failure, scalar)
+            return Leaf(0)
 
     def _kind(self, expression: Expr) -> Kind:
         return self.scope.kind_of_expression(expression)

@@ -16,11 +16,21 @@ def merge(base: Tree, patch: Tree, field: str = "") -> Tree:
             if isinstance(value, Leaf) and value.value is None:
                 merged.pop(key, None)
             else:
-                merged[key] = merge(merged[key], value, key) if key in merged else value
+                merged[key] = merge(merged[key], value, key) if key in merged else without_nulls(value)
         return Map(tuple(merged.items()), base.origin)
     if isinstance(base, List) and isinstance(patch, List) and field in MERGE_KEYS:
         return List(tuple(_merge_items(base.items, patch.items, MERGE_KEYS[field])), base.origin)
-    return patch
+    return without_nulls(patch)
+
+
+def without_nulls(node: Tree) -> Tree:
+    """The tree without the keys that are null: in what is added, they say that nothing is there."""
+    if isinstance(node, Map):
+        kept = ((key, value) for key, value in node.items if not (isinstance(value, Leaf) and value.value is None))
+        return Map(tuple((key, without_nulls(value)) for key, value in kept), node.origin)
+    if isinstance(node, List):
+        return List(tuple(without_nulls(item) for item in node.items), node.origin)
+    return node
 
 
 def _merge_items(base: Iterable[Tree], patch: Iterable[Tree], keys: Iterable[str]) -> list[Tree]:
@@ -35,7 +45,7 @@ def _merge_items(base: Iterable[Tree], patch: Iterable[Tree], keys: Iterable[str
                 items[same[0]] = merge(items[same[0]], item)
                 break
         else:
-            items.append(item)
+            items.append(without_nulls(item))
     return items
 
 

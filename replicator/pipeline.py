@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import NamedTuple
 
-from replicator import check, expander, stamp
+from replicator import check, expander, identity, stamp
 from replicator.binder import BoundSet, bind, order_of
 from replicator.context import Context
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
@@ -122,6 +122,9 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     objects = _routing(project, plan, bound, RENDERERS[options.form], found) if project.routings else []
     if has_errors(found):
         return Built(tidy(found), texts)
+    named = [one for one_bound in bound.values() for one in identity.of_set(one_bound)]
+    named += (identity.of_routing(one.manifest, plan.sets.get(one.manifest.over)) for one in objects)
+    found += identity.clashes(named)
     rows = []
     for name, one_bound in bound.items():
         slots, origins = _routed(name, objects)

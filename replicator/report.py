@@ -78,7 +78,8 @@ def _block(diagnostic: Diagnostic, lines: Mapping[str, list[str]], colour: bool)
 
 
 def _snippet(arrow: str, place: Place, lines: Mapping[str, list[str]], note: str) -> list[str]:
-    where = f"  {arrow} {printable(place.file)}:{place.line}:{place.column}"
+    position = f":{place.line}:{place.column}" if place.line else ""
+    where = f"  {arrow} {printable(place.file)}{position}"
     text = lines.get(place.file, [])
     if not 1 <= place.line <= len(text):
         return [f"{where} {note}".rstrip()]
@@ -115,6 +116,6 @@ def _count(found: Sequence[Diagnostic]) -> str:
         number = sum(d.severity == severity for d in found)
         if number:
             parts.append(f"{number} {severity}{'s' if number > 1 else ''}")
-    files = len({d.place.file for d in found if d.place})
+    files = len({d.place.file for d in found if d.place and d.place.line})
     where = f" in {files} file{'s' if files > 1 else ''}" if files else ""
     return ", ".join(parts) + where

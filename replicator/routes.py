@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from replicator import names
@@ -13,8 +13,8 @@ from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.expander.islands import Island, Plan, SetPlan, island_place
 from replicator.expression.template import Expr, Path, parse
 from replicator.expression.values import Failure, kind_of, text_of
-from replicator.model import Destination, Match, Route, Routing, ValueTest
-from replicator.parser.parameters import pattern_problem
+from replicator.model import Destination, Match, Route, Routing, TypePort, ValueTest
+from replicator.parser.patterns import re2_problem
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Scalar
 from replicator.scope import ISLAND
@@ -58,6 +58,7 @@ class Backend(NamedTuple):
     port: Leaf
     over: str = ""
     of: str = ""
+    http2: bool = False
 
 
 class Target(NamedTuple):
@@ -169,16 +170,35 @@ class _Compiler:
             hint = "metadata: {namespace: …}: routes name Services and hosts across namespaces"
             self.say("R0704", "a Routing needs a namespace", metadata.name_node.place, hint)
         rules = [rule for route in routing.routes if (rule := self.rule(route)) is not None]
+        self.reachable(rules)
         return Table(
             name=routing.name,
             namespace=metadata.namespace,
             labels=metadata.labels,
             provider=routing.provider,
             settings=routing.settings[routing.provider],
-            hosts=tuple(self.host(host) for host in routing.hosts),
+            hosts=self.hosts(),
             rules=tuple(rules),
             place=metadata.name_node.place,
         )
+
+    def reachable(self, rules: Sequence[Rule]) -> None:
+        """What follows a rule that takes every request gets none."""
+        for number, rule in enumerate(rules):
+            if any(_takes_all(condition) for condition in rule.conditions):
+                for hidden in rules[number + 1 :]:
+                    related = Related("it matches every request", rule.place)
+                    self.say("R0702", "no request reaches this route", hidden.place, "put it before", related)
+                return
+
+    def hosts(self) -> tuple[str, ...]:
+        hosts: dict[str, str] = {}
+        for scalar in self.routing.hosts:
+            host = self.host(scalar)
+            if host.lower() in hosts:
+                self.say("R0707", f"the host `{host}` is written twice", scalar.place)
+            hosts[host.lower()] = host
+        return tuple(hosts.values())
 
     def host(self, scalar: Scalar) -> str:
         host = self.static(scalar)
@@ -268,6 +288,8 @@ class _Compiler:
 
     def rewrite(self, route: Route) -> Text | None:
         prefix = route.rewrite.items.get("prefix") if route.rewrite else None
+        if route.redirect is not None:
+            prefix = route.redirect.items.get("prefix")
         if not isinstance(prefix, Scalar):
             return None
         for match in route.matches:
@@ -300,8 +322,7 @@ class _Compiler:
     def regex(self, scalar: Scalar) -> Text:
         value = self.text(scalar)
         sample = "".join(part if isinstance(part, str) else "x" for part in value)
-        problem = pattern_problem(sample)
-        if problem and not problem.startswith("a pattern with"):  # RE2 does not backtrack
+        if problem := re2_problem(sample):
             self.say("R0706", problem, scalar.place)
         return value
 
@@ -438,16 +459,18 @@ class _Compiler:
             return
         service, number = context.offered(declared[name])
         namespace = context.namespace
+        http2 = _speaks_http2(plan, declared[name])
         full = text(f"{self.routing.name}-", ISLAND_NAME, f"-{name}")
         if island is None:
             self.in_cluster(plan, plan.islands, place)
-            yield Backend(full, service, namespace, number, plan.path, f"{plan.path} {name}")
+            yield Backend(full, service, namespace, number, plan.path, f"{plan.path} {name}", http2)
             return
         self.in_cluster(plan, [island], place)
         try:
             known = number.value.source.value(island) if isinstance(number.value, Hole) else number.value
             static = [(assemble(part, island),) for part in (full, service, namespace)]
-            yield Backend(static[0], static[1], static[2], Leaf(known, number.origin), "", f"{plan.path} {name}")
+            of = f"{plan.path} {name}"
+            yield Backend(static[0], static[1], static[2], Leaf(known, number.origin), "", of, http2)
         except Failure as failure:
             self.say(failure.code, str(failure), place, failure.hint)
 
@@ -477,6 +500,18 @@ class _Compiler:
             return
         full = f"{self.routing.name}-{namespace}-{service}-{port.data}"
         yield Backend((full,), (service,), (namespace,), Leaf(port.data))
+
+
+def _speaks_http2(plan: SetPlan, port: TypePort) -> bool:
+    """Whether a port is declared to speak HTTP/2 without TLS, as gRPC does (KEP-3726, `appProtocol`)."""
+    unit = plan.type.units.get(port.unit.text) if port.unit else None
+    protocol = unit.ports[port.port.text].app_protocol if unit else None
+    return protocol is not None and protocol.data in ("grpc", "http2", "kubernetes.io/h2c")
+
+
+def _takes_all(condition: Condition) -> bool:
+    narrow = condition.headers or condition.query or condition.methods
+    return condition.path_op == "prefix" and condition.path == ("/",) and not narrow
 
 
 def _tells_apart(condition: Condition, each: SetPlan) -> bool:

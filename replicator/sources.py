@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from replicator.expression.template import Call, Expr, Path
 from replicator.expression.values import Failure, text_of
-from replicator.tree import Hole, Text, text
+from replicator.tree import Hole, Source, Text, text
 
 if TYPE_CHECKING:
     from replicator.expander.islands import Island, SetPlan
@@ -87,6 +87,30 @@ class Computed:
 
     def value(self, scope: Island) -> Any:
         return self._context.evaluate(self._expression, scope)
+
+
+class Bounded(NamedTuple):
+    """A number that must be in a range."""
+
+    source: Source
+    least: int
+    most: int
+
+    @property
+    def reads(self) -> frozenset[Path]:
+        return self.source.reads
+
+    def value(self, scope: Any) -> int:
+        return in_range(self.source.value(scope), self.least, self.most)
+
+
+def in_range(value: Any, least: int, most: int) -> int:
+    """The value, where it is an integer in a range. Raises `Failure`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Failure(f"`{value}` is no integer", "give the parameter type: integer")
+    if not least <= value <= most:
+        raise Failure(f"{value} is out of range: from {least} to {most}")
+    return value
 
 
 class Digest(NamedTuple):

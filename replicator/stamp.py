@@ -106,9 +106,16 @@ class SetRows:
             return (self.shapes[number] for number in self.shape_of)
         return repeat(self.shapes[0]) if self.shapes else ()
 
-    def repeated(self, pieces: Iterable[Piece], separator: str = "") -> Iterator[bytes]:
-        """Pieces of a routing object, once for each island."""
-        fill = _Filler([self.places[piece] if isinstance(piece, Slot) else str(piece) for piece in pieces]).fill
+    def repeated(self, pieces: Iterable[Piece], rows: Mapping[str, SetRows], separator: str = "") -> Iterator[bytes]:
+        """Pieces of a routing object, once for each island; `rows` fill what is repeated inside them."""
+        known: list[str | int] = []
+        for piece in pieces:
+            if isinstance(piece, Repetition):
+                inner = rows[piece.over].repeated(piece.pieces, rows, piece.separator)
+                known.append(b"".join(inner).decode())
+            else:
+                known.append(self.places[piece] if isinstance(piece, Slot) else piece)
+        fill = _Filler(known).fill
         between = separator.encode()
         for number, row in enumerate(self.rows):
             if number and between:
@@ -302,23 +309,25 @@ class RoutingObject(NamedTuple):
     pieces: tuple[Piece, ...]
 
     def slots(self) -> Iterator[tuple[str, Slot]]:
-        """The slots to be filled once for each island, with the Set's name."""
-        for piece in self.pieces:
-            if isinstance(piece, Slot):
-                yield self.manifest.over, piece
-            elif isinstance(piece, Repetition):
-                for inner in piece.pieces:
-                    if isinstance(inner, Slot):
-                        yield piece.over, inner
+        """The slots to be filled once for each island, with the Set's path."""
+        yield from _slots_of(self.pieces, self.manifest.over)
 
     def texts(self, rows: Mapping[str, SetRows]) -> Iterator[bytes]:
         """The object's text, or the texts of the objects of all islands."""
         if self.manifest.over:
-            yield from rows[self.manifest.over].repeated(self.pieces)
+            yield from rows[self.manifest.over].repeated(self.pieces, rows)
             return
         for piece in self.pieces:
             if isinstance(piece, Repetition):
-                yield from rows[piece.over].repeated(piece.pieces, piece.separator)
+                yield from rows[piece.over].repeated(piece.pieces, rows, piece.separator)
             else:
                 assert isinstance(piece, str)
                 yield piece.encode()
+
+
+def _slots_of(pieces: Iterable[Piece], over: str) -> Iterator[tuple[str, Slot]]:
+    for piece in pieces:
+        if isinstance(piece, Slot):
+            yield over, piece
+        elif isinstance(piece, Repetition):
+            yield from _slots_of(piece.pieces, piece.over)

@@ -6,8 +6,9 @@ from base64 import b64encode
 from typing import Any, NamedTuple
 
 from replicator import names
-from replicator.context import DOWNWARD, Context
+from replicator.context import DOWNWARD, PORTS, Context
 from replicator.diagnostics import Place
+from replicator.expression.values import Failure
 from replicator.kinds import CONTAINER_ORDER
 from replicator.model import Unit
 from replicator.parser.source import Mapping as MappingNode
@@ -22,7 +23,10 @@ FILES_ANNOTATION = "replicator.dev/files"
 def container(context: Context, unit: Unit) -> Map:
     """The unit's container."""
     downward: set[str] = set()
-    fields: dict[str, Any] = {"name": unit.name, "image": context.scalar(unit.image)}
+    image = context.scalar(unit.image)
+    if image is None:
+        context.fail(Failure("a container needs an image: it cannot be omitted"), unit.image)
+    fields: dict[str, Any] = {"name": unit.name, "image": image or ...}
     if context.pods:
         context.downward = downward
     for field in ("command", "args"):
@@ -44,7 +48,7 @@ def container(context: Context, unit: Unit) -> Map:
         fields["env"] = [*sources, *environment]
     if unit.ports:
         fields["ports"] = [
-            {"name": port.name, "containerPort": context.scalar(port.container), "protocol": port.protocol}
+            {"name": port.name, "containerPort": context.number(port.container, *PORTS), "protocol": port.protocol}
             for port in unit.ports.values()
         ]
     mounts += [
@@ -151,6 +155,8 @@ def _all_files(context: Context, unit: Unit) -> list[File]:
     for path, node in (unit.files.items if unit.files else {}).items():
         key = names.config_key(path)
         if isinstance(node, Scalar):
+            if context.scalar(node) is None:  # `omit`
+                continue
             files.append(File(path, key, context.text(node), False, node.place))
             continue
         assert isinstance(node, MappingNode)
@@ -269,7 +275,7 @@ def service_ports(context: Context, units: list[Unit]) -> List:
         for port in unit.ports.values():
             fields = {
                 "name": port.name,
-                "port": context.scalar(port.container if context.pods else port.service),
+                "port": context.number(port.container if context.pods else port.service, *PORTS),
                 "targetPort": port.name,
                 "protocol": port.protocol,
                 "appProtocol": ... if port.app_protocol is None else context.value(port.app_protocol),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replicator.context import Context
+from replicator.context import PORTS, Context
 from replicator.emitters import labels
 from replicator.model import External, TypePort
 from replicator.tree import Manifest, Origin, leaf, mapping
@@ -22,7 +22,7 @@ def emit(context: Context, implementation: External) -> Iterator[Manifest]:
             services.setdefault(named.text, []).append(port)
     origin = Origin(implementation.place, "type")
     for local, offered in services.items():
-        number = context.scalar(implementation.port)
+        number = context.number(implementation.port, *PORTS)
         ports = [{"name": port.name, "port": number, "protocol": "TCP"} for port in offered]
         name = context.object_name(local, "Service")
         metadata = labels.metadata(leaf(name, origin), context.namespace, labels.of_object(context, local))

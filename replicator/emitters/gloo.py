@@ -56,11 +56,12 @@ def _upstream(table: Table, backend: Backend) -> Manifest:
         "kind": "Upstream",
         "metadata": _metadata(table, backend.name, _namespace(table)),
         "spec": {
+            "useHttp2": True if backend.http2 else ...,
             "kube": {
                 "serviceName": backend.service,
                 "serviceNamespace": backend.namespace,
                 "servicePort": backend.port,
-            }
+            },
         },
     }
     namespace = (_namespace(table),)
@@ -86,9 +87,8 @@ def _virtual_service(table: Table) -> Manifest:
 def _entries(table: Table, rule: Rule) -> Iterator[Map]:
     """A rule as routes: more than one where its matchers need different rewrites."""
     groups: list[tuple[Text | None, list[Map]]] = []
-    replacement = (rule.action.prefix,) if isinstance(rule.action, Redirect) and rule.action.prefix else rule.rewrite
     for condition in rule.conditions:
-        for matcher, rewrite in _matchers(condition, replacement):
+        for matcher, rewrite in _matchers(condition, rule.rewrite):
             if groups and groups[-1][0] == rewrite:
                 groups[-1][1].append(matcher)
             else:

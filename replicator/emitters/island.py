@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from replicator.context import ISLAND_NAME, Context
+from replicator.context import COUNTS, ISLAND_NAME, Context
 from replicator.emitters import labels
 from replicator.emitters.containers import RETENTION, claims, files_body, files_name, pod_template, service_ports
 from replicator.kinds import WORKLOAD_ORDER
@@ -79,7 +79,7 @@ def _workload(context: Context, unit: Unit) -> Manifest:
     template = pod_template(context, labels.of_pod(context, unit.name), [unit], "Never" if job else "")
     spec: Tree = mapping(
         {
-            "replicas": ... if unit.replicas is None else context.scalar(unit.replicas),
+            "replicas": ... if unit.replicas is None else context.number(unit.replicas, *COUNTS),
             "selector": ... if job else {"matchLabels": labels.selector(unit.name)},
             "serviceName": leaf(context.object_name(_headless(unit))) if stateful else ...,
             "persistentVolumeClaimRetentionPolicy": RETENTION if unit.storage else ...,
@@ -103,7 +103,7 @@ def _autoscaler(context: Context, unit: Unit) -> Manifest:
 
     def number(field: str) -> Tree | None:
         node = given.get(field)
-        return context.scalar(node) if isinstance(node, Scalar) else None
+        return context.number(node, 1, COUNTS[1]) if isinstance(node, Scalar) else None
 
     metrics: list[Tree] = []
     for resource in ("cpu", "memory"):

@@ -351,7 +351,7 @@ class _Reader:
                 "R0106",
                 f"YAML 1.1 and YAML 1.2 read `{text}` differently",
                 scalar.place,
-                f'write "{text}" for the text, or write the value plainly (true, false, 10, 1000.0)',
+                f'write "{text}" for the text, or ' + ("true or false" if text.isalpha() else "a plain decimal number"),
             )
         except OutOfRange:
             self.say(

@@ -1,0 +1,36 @@
+"""What a project means, judged before anything is expanded: a table of small checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from replicator.check import expressions, naming, routings, sets, types
+from replicator.diagnostics import Diagnostic
+from replicator.model import Project
+
+CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
+    naming.unique_names,
+    naming.legal_names,
+    sets.types_exist,
+    sets.no_cycles,
+    types.type_ports,
+    types.port_clashes,
+    types.environment,
+    types.files,
+    types.workloads,
+    sets.counts,
+    sets.pods,
+    types.resources,
+    expressions.shared_expressions,
+    expressions.literal_fields,
+    expressions.type_expressions,
+    expressions.set_expressions,
+    expressions.routing_expressions,
+    routings.routes,
+    routings.one_destination,
+)
+
+
+def check(project: Project) -> list[Diagnostic]:
+    """All findings of all checks."""
+    return [diagnostic for judge in CHECKS for diagnostic in judge(project)]

@@ -1,0 +1,201 @@
+"""Expressions: unknown names in every branch of them, and expressions where none may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from replicator.check.project import User, all_documents, children_of, set_at, users_of
+from replicator.diagnostics import Diagnostic, Related
+from replicator.expression.template import parse
+from replicator.model import IslandType, Project, Resource
+from replicator.parser.source import Mapping, Node, Scalar
+from replicator.scope import ISLAND, Scope, island_attributes, keys, let_kinds, let_reads, scalars
+
+
+def type_expressions(project: Project) -> Iterator[Diagnostic]:
+    for island_type in project.types:
+        spec = island_type.node.items["spec"]
+        assert isinstance(spec, Mapping)
+        types = {one.name: one for one in project.types}
+        variants: dict[tuple[frozenset[str], str], User | None] = {
+            (island_attributes(user.model) | _inherited(project, user), user.inside.name if user.inside else ""): user
+            for user in users_of(project, island_type)
+        }
+        for (attributes, _), user in (variants or {(frozenset(ISLAND), ""): None}).items():
+            scope = Scope(
+                island_type.params,
+                attributes,
+                let_kinds(island_type, attributes, user.inside if user else None, types),
+                island_type,
+                parent=user.inside if user else None,
+                types=types,
+            )
+            for diagnostic in _judge_type(island_type, spec, scope):
+                if user and "there is no `island." in diagnostic.message:
+                    why = "has no namespace" if "namespace" in diagnostic.message else "has keys, not ordinals"
+                    related = (Related(f"this Set {why}", user.model.metadata.name_node.place),)
+                    diagnostic = diagnostic._replace(related=related)
+                elif user and "there is no `parent`" in diagnostic.message:
+                    related = (Related("this Set is inside no island", user.model.metadata.name_node.place),)
+                    diagnostic = diagnostic._replace(related=related)
+                yield diagnostic
+
+
+def _inherited(project: Project, user: User) -> frozenset[str]:
+    """An island inside another has the other's namespace, if every outermost Set around it has one."""
+    around, seen = [user.inside] if user.inside else [], set()
+    if not around:
+        return frozenset()
+    while around:
+        island_type = around.pop()
+        if island_type.name in seen:
+            continue
+        seen.add(island_type.name)
+        for other in users_of(project, island_type):
+            if other.inside is not None:
+                around.append(other.inside)
+            elif "namespace" not in island_attributes(other.model):
+                return frozenset()
+    return frozenset(["namespace"])
+
+
+def _judge_type(island_type: IslandType, spec: Mapping, scope: Scope) -> Iterator[Diagnostic]:
+    for name, scalar in island_type.let.items():
+        yield from scope.judge(scalar)
+        if cycle := _cycle(island_type, name):
+            message = "derived values refer to each other: " + " → ".join(cycle)
+            yield Diagnostic("R0402", message, scalar.place)
+    for inner in island_type.sets.values():
+        given: list[Node | None] = [inner.count, inner.keys, inner.params]
+        for node in (*given, *(override.params for override in inner.overrides)):
+            for scalar in scalars(node):
+                yield from scope.judge(scalar)
+        for entry in children_of(inner.islands):
+            for scalar in scalars(entry.items.get("params") if isinstance(entry, Mapping) else None):
+                yield from scope.judge(scalar)
+    yield from _judge_resources(island_type.resources, scope)
+    for names_node in children_of(spec.items.get("external")):
+        for scalar in scalars(names_node):
+            yield from scope.judge(scalar)
+    for one in island_type.implementations.values():
+        for scalar in (one.host, one.port):
+            yield from scope.judge(scalar)
+    units = spec.items.get("units")
+    for name, node in units.items.items() if isinstance(units, Mapping) else ():
+        unit = island_type.units[name]
+        fixed = {"kind", "init"} | ({"storage"} if unit.storage else set())
+        for field, child in node.items.items() if isinstance(node, Mapping) else ():
+            if field in fixed:
+                yield from _no_expressions(*_literal_parts(field, child))
+            for scalar in scalars(child):
+                if field not in ("kind", "init"):
+                    yield from scope.judge(scalar)
+
+
+def _cycle(island_type: IslandType, name: str) -> list[str]:
+    """How a derived value comes to refer to itself, if it does."""
+    paths = [[name]]
+    seen: set[str] = set()
+    while paths:
+        path = paths.pop()
+        for other in let_reads(island_type.let[path[-1]]):
+            if other == name:
+                return [*path, name]
+            if other in island_type.let and other not in seen:
+                seen.add(other)
+                paths.append([*path, other])
+    return []
+
+
+def _judge_resources(resources: Iterable[Resource], scope: Scope) -> Iterator[Diagnostic]:
+    for resource in resources:
+        inside = scope
+        if resource.for_each is not None:
+            inside = scope._replace(item=_item_schema(resource.for_each, scope))
+        for node in (resource.when, resource.for_each):
+            for scalar in scalars(node):
+                yield from scope.judge(scalar)
+        for scalar in scalars(resource.manifest):
+            yield from inside.judge(scalar)
+
+
+def _item_schema(node: Node, scope: Scope) -> dict[str, Any]:
+    """The schema of the items of a `forEach`, where it is a parameter; else of anything."""
+    whole = parse(node.text).whole if isinstance(node, Scalar) else None
+    if whole is None or len(whole.path) != 2 or whole.path[0] != "params" or whole.path[1] not in scope.params:
+        return {}
+    items = scope.params[whole.path[1]].schema.get("items", {})
+    return dict(items)
+
+
+def shared_expressions(project: Project) -> Iterator[Diagnostic]:
+    types = {island_type.name: island_type for island_type in project.types}
+    for island_set in project.sets:
+        island_type = types.get(island_set.type.text)
+        if island_type is not None:
+            yield from _judge_resources(island_set.shared, Scope(island_type.params, let={}))
+
+
+def _literal_parts(field: str, node: Node) -> list[Node | None]:
+    """The parts of a unit's field that decide names, and so are literal."""
+    if field == "storage" and isinstance(node, Mapping):
+        return [claim.items.get("name") for claim in node.items.values() if isinstance(claim, Mapping)]
+    return [node]
+
+
+def _no_expressions(*nodes: Node | None) -> Iterator[Diagnostic]:
+    for node in nodes:
+        for scalar in scalars(node):
+            place = scalar.part(scalar.text.index("{{"), 2)
+            yield Diagnostic("R0406", "this field is literal: it decides names and structure", place)
+
+
+def literal_fields(project: Project) -> Iterator[Diagnostic]:
+    for island_type in project.types:
+        spec = island_type.node
+        yield from _no_expressions(*(spec.get("spec", field) for field in ("params", "ports")))
+    for island_set in project.sets:
+        spec = island_set.node
+        yield from _no_expressions(*(spec.get("spec", field) for field in ("type", "scope", "form")))
+        for override in island_set.overrides:
+            yield from _no_expressions(*override.globs)
+    for routing in project.routings:
+        spec = routing.node
+        yield from _no_expressions(*(spec.get("spec", field) for field in ("provider", "gloo", "params")))
+        for route in routing.routes:
+            yield from _no_expressions(route.each, route.port, *(d.port for d in route.to))
+            yield from _no_expressions(*(route.node.get(field) for field in ("name", "redirect", "timeout", "retries")))
+    for document in all_documents(project):
+        yield from _no_expressions(document.node.get("metadata"))
+        for key in keys(document.node):
+            place = key.part(key.text.index("{{"), 2)
+            yield Diagnostic("R0406", "a key is literal: there are no expressions in it", place)
+
+
+def set_expressions(project: Project) -> Iterator[Diagnostic]:
+    for island_set in project.sets:
+        scope = Scope({}, island_attributes(island_set))
+        for node in (island_set.params, *(override.params for override in island_set.overrides)):
+            for scalar in scalars(node):
+                yield from scope.judge(scalar)
+        for entry in children_of(island_set.islands):
+            if isinstance(entry, Mapping):
+                for scalar in scalars(entry.items.get("params")):
+                    yield from scope.judge(scalar)
+
+
+def routing_expressions(project: Project) -> Iterator[Diagnostic]:
+    for routing in project.routings:
+        plain = Scope(routing.params)
+        for host in routing.hosts:
+            yield from plain.judge(host)
+        for route in routing.routes:
+            each = set_at(project, route.each.text) if route.each else None
+            scope = plain
+            if each is not None:
+                attributes = island_attributes(each.model) | _inherited(project, each)
+                scope = Scope(routing.params, attributes, parent=each.inside)
+            for field in ("match", "to", "rewrite", "respond"):
+                for scalar in scalars(route.node.get(field)):
+                    yield from scope.judge(scalar)

@@ -1,0 +1,90 @@
+"""Names: those that Kubernetes would refuse, that are taken, or that are the compiler's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from replicator import names
+from replicator.check.project import all_documents, children_of
+from replicator.diagnostics import Diagnostic, Place, Related
+from replicator.model import Metadata, Project
+from replicator.parser.source import Mapping, Node, Scalar, Sequence
+
+
+def unique_names(project: Project) -> Iterator[Diagnostic]:
+    for word, documents in (
+        ("IslandType", project.types),
+        ("IslandSet", project.sets),
+        ("Routing", project.routings),
+    ):
+        first: dict[str, Metadata] = {}
+        for document in documents:
+            metadata: Metadata = document.metadata
+            earlier = first.setdefault(metadata.name, metadata)
+            if earlier is not metadata:
+                related = (Related("the first one", earlier.name_node.place),)
+                message = f"a second {word} of the name `{metadata.name}`"
+                yield Diagnostic("R0301", message, metadata.name_node.place, related=related)
+
+
+def legal_names(project: Project) -> Iterator[Diagnostic]:
+    for document in all_documents(project):
+        metadata = document.metadata
+        root = document.node
+        name = metadata.name
+        if not names.is_label_1035(name):
+            hint = "at most 63 of a-z, 0-9 and `-`, beginning with a letter, ending with a letter or digit"
+            yield Diagnostic(
+                "R0304", f"`{name}` is no name for a {root.data['kind']}", metadata.name_node.place, hint=hint
+            )
+        if (node := root.get("metadata", "namespace")) and not names.is_label(metadata.namespace):
+            yield Diagnostic("R0304", f"`{metadata.namespace}` is no namespace's name", node.place)
+        yield from _legal_labels(root.get("metadata", "labels"))
+        yield from _reserved_labels(root.get("metadata", "labels"))
+    for island_type in project.types:
+        for unit in island_type.units.values():
+            if not names.is_label(unit.name):
+                hint = "at most 63 of a-z, 0-9 and `-`, a letter or digit at both ends"
+                yield Diagnostic("R0304", f"`{unit.name}` is no name for a unit", unit.place, hint=hint)
+            for port in unit.ports.values():
+                yield from _legal_port(port.name, port.place)
+            for name in unit.env.items if unit.env else ():
+                place = unit.env.key_place(name) if unit.env else unit.place
+                if not names.ENVIRONMENT.fullmatch(name):
+                    yield Diagnostic("R0304", f"`{name}` is no name for an environment variable", place)
+                elif name.startswith("REPLICATOR_ISLAND_"):
+                    yield Diagnostic("R0304", f"`{name}` is a variable of the compiler's", place, hint="another name")
+            service = unit.service
+            for labels in (unit.pod_labels, service.get("labels") if service else None):
+                yield from _legal_labels(labels)
+                yield from _reserved_labels(labels)
+        for name, type_port in island_type.ports.items():
+            yield from _legal_port(name, type_port.place)
+        for names_node in children_of(island_type.node.get("spec", "external")):
+            for item in names_node.items if isinstance(names_node, Sequence) else ():
+                if "{{" not in item.data and not names.is_subdomain(item.data):
+                    yield Diagnostic("R0304", f"`{item.data}` is no name of a Kubernetes object", item.place)
+
+
+def _legal_port(name: str, place: Place) -> Iterator[Diagnostic]:
+    if not names.is_port_name(name):
+        hint = "at most 15 of a-z, 0-9 and single `-`, with a letter among them"
+        yield Diagnostic("R0304", f"`{name}` is no name for a port", place, hint=hint)
+
+
+def _legal_labels(node: Node | None) -> Iterator[Diagnostic]:
+    if isinstance(node, Mapping):
+        for key, value in node.items.items():
+            text = value.text if isinstance(value, Scalar) else ""
+            if problem := names.label_problem(key, "" if "{{" in text else text):
+                yield Diagnostic("R0304", problem, node.key_place(key))
+
+
+def _reserved_labels(node: Node | None) -> Iterator[Diagnostic]:
+    """Labels by which selectors tell islands and units apart."""
+    if not isinstance(node, Mapping):
+        return
+    for key in node.items:
+        if key.startswith("replicator.dev/") or key == "app.kubernetes.io/component":
+            message = f"the label `{key}` is the compiler's: selectors are made of it"
+            yield Diagnostic("R0304", message, node.key_place(key), hint="use a label of your own")

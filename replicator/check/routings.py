@@ -1,0 +1,55 @@
+"""The shape of routes that the schema cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from replicator.diagnostics import Diagnostic, Place, Related
+from replicator.model import Project
+from replicator.parser.source import Mapping, Sequence
+
+
+def routes(project: Project) -> Iterator[Diagnostic]:
+    """The shape of routes that the schema cannot say: one action each, names once, nothing behind a catch-all."""
+    for routing in project.routings:
+        first: dict[str, Place] = {}
+        for route in routing.routes:
+            actions = [word for word in ("to", "redirect", "respond") if word in route.node.items]
+            if len(actions) > 1 or not (actions or route.each):
+                message = "a route does one thing" if actions else "a route does nothing"
+                yield Diagnostic("R0205", message, route.place, hint="exactly one of: to, redirect, respond")
+            if route.name:
+                earlier = first.setdefault(route.name, route.place)
+                if earlier is not route.place:
+                    related = (Related("the first one", earlier),)
+                    yield Diagnostic(
+                        "R0707", f"a second route of the name `{route.name}`", route.place, related=related
+                    )
+            for destination in route.to:
+                if not destination.kind:
+                    hint = "one of: island, spread, service"
+                    yield Diagnostic("R0202", "a destination names nothing", destination.place, hint=hint)
+            for action in ("redirect", "respond"):
+                for field in ("timeout", "retries", "port", "rewrite"):
+                    if action in route.node.items and field in route.node.items:
+                        message = f"`{field}` says nothing beside `{action}`: no destination is asked"
+                        yield Diagnostic("R0205", message, route.node.key_place(field), hint="remove it")
+            if (
+                not route.weighted
+                and isinstance(single := route.node.items.get("to"), Mapping)
+                and "weight" in single.items
+            ):
+                message = "the weight of the only destination says nothing"
+                yield Diagnostic("R0205", message, single.key_place("weight"), hint="weights are for a list")
+
+
+def one_destination(project: Project) -> Iterator[Diagnostic]:
+    for routing in project.routings:
+        for route in routing.routes:
+            node = route.node.items.get("to")
+            for item in node.items if isinstance(node, Sequence) else [node]:
+                if isinstance(item, Mapping):
+                    words = [word for word in ("island", "spread", "service") if word in item.items]
+                    if len(words) > 1:
+                        hint = "exactly one of: island, spread, service; for several, a list"
+                        yield Diagnostic("R0205", "a destination names two things", item.key_place(words[1]), hint=hint)

@@ -1,0 +1,195 @@
+"""What Sets say: their Types, how many islands, and what `form: pods` can have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from replicator.check.project import all_sets
+from replicator.check.types import same_number, same_volumes
+from replicator.diagnostics import Diagnostic, Related, nearest
+from replicator.model import IslandSet, Project, UnitPort
+from replicator.parser.source import Mapping, Scalar
+
+
+def types_exist(project: Project) -> Iterator[Diagnostic]:
+    known = {island_type.name for island_type in project.types}
+    for island_set in all_sets(project):
+        name = island_set.type.text
+        if name not in known:
+            hint = nearest(name, known) or "give the file that holds it to the same build"
+            yield Diagnostic("R0302", f"there is no IslandType `{name}`", island_set.type.place, hint=hint)
+
+
+def no_cycles(project: Project) -> Iterator[Diagnostic]:
+    """A Type is not inside itself."""
+    types = {island_type.name: island_type for island_type in project.types}
+    reported: set[frozenset[str]] = set()
+    for start in project.types:
+        waiting: list[tuple[str, tuple[str, ...]]] = [(start.name, (start.name,))]
+        while waiting:
+            name, path = waiting.pop()
+            for inner in types[name].sets.values():
+                other = inner.type.text
+                if other == start.name and frozenset(path) not in reported:
+                    reported.add(frozenset(path))
+                    message = "a Type is inside itself: " + " → ".join((*path, other))
+                    yield Diagnostic("R0314", message, inner.type.place)
+                elif other in types and other not in path:
+                    waiting.append((other, (*path, other)))
+
+
+def counts(project: Project) -> Iterator[Diagnostic]:
+    for island_set in all_sets(project):
+        spec = island_set.node.items.get("spec", island_set.node)
+        assert isinstance(spec, Mapping)
+        place = (
+            island_set.node.key_place("spec") if spec is not island_set.node else island_set.metadata.name_node.place
+        )
+        ways = [field for field in ("islands", "replicas", "matrix") if field in spec.items]
+        if len(ways) != 1:
+            message = f"`{ways[0]}` and `{ways[1]}` at once" if ways else "nothing says which islands there are"
+            where = spec.key_place(ways[1]) if ways else place
+            hint = "islands: {eu: {}, us: {}} for keys, replicas: 3, or matrix: {region: [eu, us]}"
+            yield Diagnostic("R0311", message, where, hint=hint)
+        for field, of in (("start", "replicas"), ("exclude", "matrix")):
+            if field in spec.items and of not in spec.items:
+                yield Diagnostic("R0311", f"`{field}` goes with `{of}` only", spec.key_place(field))
+        if "namespaces" in spec.items and island_set.scope != "namespace":
+            hint = "scope: namespace"
+            yield Diagnostic(
+                "R0310", "`namespaces` goes with `scope: namespace`", spec.key_place("namespaces"), hint=hint
+            )
+        if spec is not island_set.node and island_set.form == "copies":
+            for field in ("workload", "reserved", "statefulSet"):
+                if field in spec.items:
+                    yield Diagnostic("R0310", f"`{field}` goes with `form: pods`", spec.key_place(field))
+
+
+def pods(project: Project) -> Iterator[Diagnostic]:
+    """What `form: pods` cannot have: it is one StatefulSet, whose pods are the islands."""
+    types = {island_type.name: island_type for island_type in project.types}
+    for island_set in project.sets:
+        island_type = types.get(island_set.type.text)
+        if island_type is None:
+            continue
+        form = island_set.node.get("spec", "form")
+        if island_set.form == "copies":
+            for unit in island_type.units.values():
+                if unit.init:
+                    related = (Related("this Set makes copies", form.place if form else island_set.type.place),)
+                    hint = "in copies an init container is written under `pod.initContainers`"
+                    place = unit.node.key_place("init")
+                    yield Diagnostic("R0310", "`init` belongs to `form: pods`", place, hint=hint, related=related)
+            continue
+        assert form is not None
+        related = (Related("this Set is one StatefulSet", form.place),)
+        spec = island_set.node.items["spec"]
+        assert isinstance(spec, Mapping)
+        for way in ("islands", "matrix"):
+            if way in spec.items:
+                message = "islands of `form: pods` have no names but their ordinals"
+                yield Diagnostic("R0310", message, spec.key_place(way), hint="replicas: N", related=related)
+        if island_set.scope == "namespace":
+            message = "the pods of one StatefulSet are in one namespace"
+            yield Diagnostic("R0310", message, spec.key_place("scope"), hint="scope: prefix", related=related)
+        if island_type.resources:
+            message = "`form: pods` makes one pod of an island: the Type's `resources` have no place in it"
+            hint = "put what all pods share into the Set's `shared`, or use form: copies"
+            yield Diagnostic("R0310", message, island_type.resources[0].place, hint=hint, related=related)
+        yield from _advanced(island_set, spec)
+        containers = [unit for unit in island_type.units.values() if not unit.init]
+        if not containers:
+            yield Diagnostic("R0310", "every unit is an init container", island_set.type.place, related=related)
+        for unit in island_type.units.values():
+            for field in ("kind", "replicas", "autoscale", "schedule", "spec", "service"):
+                if field in unit.node.items:
+                    message = f"a unit of `form: pods` is a container: it has no `{field}` of its own"
+                    yield Diagnostic("R0310", message, unit.node.key_place(field), related=related)
+            if unit.init and unit.ports:
+                yield Diagnostic(
+                    "R0310",
+                    "an init container serves no ports",
+                    unit.node.key_place("ports"),
+                    related=related,
+                )
+        if len(island_type.units) > 1:
+            yield from same_volumes(list(island_type.units.values()))
+        every = [port for unit in island_type.units.values() for port in unit.ports.values()]
+        yield from same_number(every, lambda port: port.container, "ports of one pod")
+        first: dict[str, UnitPort] = {}
+        for port in every:
+            earlier = first.setdefault(port.name, port)
+            if earlier is not port:
+                both = (Related("the first one", earlier.place), *related)
+                yield Diagnostic("R0305", f"two ports of one pod named `{port.name}`", port.place, related=both)
+
+
+def _advanced(island_set: IslandSet, spec: Mapping) -> Iterator[Diagnostic]:
+    """The rules of OpenKruise's webhook, which its CRD does not hold, and what the core StatefulSet does not have.
+
+    openkruise/kruise: pkg/webhook/statefulset/validating/statefulset_validation.go
+    """
+    core = island_set.workload == "StatefulSet"
+    if core and island_set.reserved:
+        hint = "workload: AdvancedStatefulSet (OpenKruise)"
+        yield Diagnostic(
+            "R0310", "Kubernetes' StatefulSet cannot leave ordinals out", spec.key_place("reserved"), hint=hint
+        )
+    given = island_set.stateful_set
+    if given is None:
+        return
+    for field in given.items:
+        if field in _MADE_FOR_PODS:
+            hint = f"it comes from {_MADE_FOR_PODS[field]}"
+            yield Diagnostic("R0307", f"`{field}` is not yours to give here", given.key_place(field), hint=hint)
+        elif not core and field == "minReadySeconds":
+            hint = "updateStrategy: {rollingUpdate: {minReadySeconds: …}}"
+            message = "OpenKruise's StatefulSet has no minReadySeconds here"
+            yield Diagnostic("R0307", message, given.key_place(field), hint=hint)
+        elif core and field in _KRUISE_FIELDS:
+            hint = "workload: AdvancedStatefulSet (OpenKruise)"
+            message = f"Kubernetes' StatefulSet has no `{field}`"
+            yield Diagnostic("R0307", message, given.key_place(field), hint=hint)
+    rolling = given.get("updateStrategy", "rollingUpdate")
+    if not isinstance(rolling, Mapping):
+        return
+    if given.get("updateStrategy", "type") is not None and given.data["updateStrategy"].get("type") == "OnDelete":
+        yield Diagnostic("R0307", "updateStrategy OnDelete has no rollingUpdate", rolling.place)
+    for field in rolling.items:
+        if core and field not in ("partition", "maxUnavailable"):
+            hint = "workload: AdvancedStatefulSet (OpenKruise)"
+            message = f"Kubernetes' StatefulSet has no rollingUpdate.{field}"
+            yield Diagnostic("R0307", message, rolling.key_place(field), hint=hint)
+    if core:
+        return
+    parallel = given.data.get("podManagementPolicy", "Parallel") == "Parallel"
+    limited = [(rolling, "maxUnavailable"), (rolling, "unorderedUpdate")]
+    scaling = given.items.get("scaleStrategy")
+    if isinstance(scaling, Mapping):
+        limited.append((scaling, "maxUnavailable"))
+    for holder, field in limited:
+        if field in holder.items and holder.data[field] != 1 and not parallel:
+            message = f"`{field}` needs podManagementPolicy: Parallel"
+            yield Diagnostic("R0307", message, holder.key_place(field))
+    ready = rolling.items.get("minReadySeconds")
+    if ready is not None and not (isinstance(ready.data, int) and 0 <= ready.data <= 300):
+        yield Diagnostic("R0307", "minReadySeconds is from 0 to 300", ready.place)
+    for holder, field in limited:
+        node = holder.items.get(field)
+        if isinstance(node, Scalar) and isinstance(node.data, str) and not re.fullmatch(r"[0-9]+%", node.data):
+            yield Diagnostic("R0307", f"`{node.data}` is neither a number nor a percentage", node.place)
+
+
+_MADE_FOR_PODS = {
+    "replicas": "the Set's `replicas`",
+    "ordinals": "the Set's `start`",
+    "reserveOrdinals": "the Set's `reserved`",
+    "selector": "the compiler: it selects the Set's pods",
+    "serviceName": "the compiler: the Set's headless Service",
+    "template": "the Type's units",
+    "volumeClaimTemplates": "the units' `storage`",
+}
+
+
+_KRUISE_FIELDS = frozenset(["scaleStrategy", "lifecycle", "volumeClaimUpdateStrategy"])

@@ -1,0 +1,137 @@
+"""No two objects of a build have one identity: kind, namespace and name. Decided from the patterns of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import combinations
+from typing import NamedTuple
+
+from replicator.binder import BoundSet
+from replicator.context import ISLAND_NAME
+from replicator.diagnostics import Diagnostic, Place, Related
+from replicator.expander.islands import Island, SetPlan, island_place
+from replicator.sources import assemble
+from replicator.tree import Manifest, Text, text
+
+
+class Named(NamedTuple):
+    """Objects of one kind: one (without a plan), or one for each island of a Set for which `has` is true."""
+
+    group: str
+    kind: str
+    full: Text  # namespace and name, with a line break between
+    plan: SetPlan | None
+    has: Callable[[Island], bool]
+    place: Place | None
+
+    @property
+    def prefix(self) -> str:
+        """How every name begins; island names begin with that of the outermost Set."""
+        first = self.full[0] if self.full else ""
+        if isinstance(first, str):
+            known = first
+            if self.plan is not None and self.full[1:2] == (ISLAND_NAME,):
+                known += f"{self.plan.root.path}-"
+            return known
+        return f"{self.plan.root.path}-" if self.plan is not None and first == ISLAND_NAME else ""
+
+    @property
+    def suffix(self) -> str:
+        last = self.full[-1] if self.full else ""
+        return last if isinstance(last, str) else ""
+
+    def names(self) -> dict[str, Island | None]:
+        """Every name, and the island that it is of."""
+        if self.plan is None:
+            return {"".join(part for part in self.full if isinstance(part, str)): None}
+        return {assemble(self.full, island): island for island in self.plan.islands if self.has(island)}
+
+
+def of_set(bound: BoundSet) -> Iterator[Named]:
+    """What a Set makes: beside its islands, and for each of them."""
+    for one in bound.objects:
+        yield _named(one.manifest, None, _always)
+    shapes: dict[str, None] = {}
+    for island in bound.plan.islands:
+        shapes.setdefault(bound.shape_of(island))
+        if not bound.varies:
+            break
+    made: dict[tuple[str, str, Text], tuple[Manifest, set[str]]] = {}
+    for shape in shapes:
+        for one in bound.stencil(shape).objects:
+            manifest = one.manifest
+            key = (manifest.api_version, manifest.kind, _full(manifest))
+            made.setdefault(key, (manifest, set()))[1].add(shape)
+    for manifest, of in made.values():
+        every = len(of) == len(shapes)
+        has = _always if every else _in_shapes(bound, of)
+        yield _named(manifest, bound.plan, has)
+
+
+def of_routing(manifest: Manifest, plan: SetPlan | None) -> Named:
+    """What a Routing makes: one object, or one for each island of a Set."""
+    return _named(manifest, plan, _always)
+
+
+def _always(island: Island) -> bool:
+    return True
+
+
+def _in_shapes(bound: BoundSet, shapes: set[str]) -> Callable[[Island], bool]:
+    return lambda island: bound.shape_of(island) in shapes
+
+
+def _full(manifest: Manifest) -> Text:
+    return text(manifest.namespace, "\n", manifest.name)
+
+
+def _named(manifest: Manifest, plan: SetPlan | None, has: Callable[[Island], bool]) -> Named:
+    group = manifest.api_version.rpartition("/")[0]
+    return Named(group, manifest.kind, _full(manifest), plan, has, manifest.origin.place)
+
+
+def clashes(objects: Iterable[Named]) -> Iterator[Diagnostic]:
+    """Objects of one identity. Only patterns that could be equal are compared name by name."""
+    by_kind: dict[tuple[str, str], list[Named]] = {}
+    for one in objects:
+        by_kind.setdefault((one.group, one.kind), []).append(one)
+    for alike in by_kind.values():
+        names: dict[int, dict[str, Island | None]] = {}
+        for one, other in combinations(alike, 2):
+            if not _may_clash(one, other):
+                continue
+            for each in (one, other):
+                if id(each) not in names:
+                    names[id(each)] = each.names()
+            first, second = names[id(one)], names[id(other)]
+            for full in first if len(first) < len(second) else second:
+                if full in first and full in second:
+                    yield _clash(full, (one, first[full]), (other, second[full]))
+                    break
+
+
+def _may_clash(one: Named, other: Named) -> bool:
+    if one.plan is other.plan and one.plan is not None and one.full == other.full:
+        return False
+    prefixes = (one.prefix, other.prefix)
+    suffixes = (one.suffix, other.suffix)
+    return (prefixes[0].startswith(prefixes[1]) or prefixes[1].startswith(prefixes[0])) and (
+        suffixes[0].endswith(suffixes[1]) or suffixes[1].endswith(suffixes[0])
+    )
+
+
+def _clash(full: str, *sides: tuple[Named, Island | None]) -> Diagnostic:
+    namespace, name = full.split("\n")
+    where = f" in the namespace `{namespace}`" if namespace else ""
+    related = []
+    for one, island in sides[:1]:
+        if one.place is not None:
+            related.append(Related("the other is made from this", one.place))
+        if island is not None:
+            related.append(Related("for this island", island_place(island)))
+    (last, island) = sides[-1]
+    if island is not None and last.place is not None:
+        related.append(Related("here for this island", island_place(island)))
+    message = f"two objects are the {last.kind} `{name}`{where}"
+    hint = "rename a Set, a key or a unit: names are joined with `-`"
+    return Diagnostic("R0507", message, last.place, hint=hint, related=tuple(related))
