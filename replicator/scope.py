@@ -277,7 +277,7 @@ def scalars(node: Node | None) -> Iterator[Scalar]:
 def keys(node: Node | None) -> Iterator[Scalar]:
     """All keys under a node that hold an expression."""
     if isinstance(node, MappingNode):
-        for key in node.keys.values():
+        for key in node.written:
             if "{{" in key.text:
                 yield key
         for child in node.items.values():

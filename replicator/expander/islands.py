@@ -226,6 +226,6 @@ def _evaluate(expression: Expr, island: Island) -> Any:
 
 def island_place(island: Island) -> Place:
     model = island.plan.model
-    if model.islands is not None and island.key in model.islands.keys:
+    if model.islands is not None and island.key in model.islands.items:
         return model.islands.key_place(island.key)
     return model.metadata.name_node.place

@@ -108,7 +108,7 @@ def _island_type(root: MappingNode, found: list[Diagnostic]) -> IslandType:
         ports={name: _type_port(name, cast(MappingNode, ports), node) for name, node in _entries(ports)},
         units={name: _unit(name, cast(MappingNode, units), cast(MappingNode, node)) for name, node in _entries(units)},
         sets={
-            name: _inner_set(cast(MappingNode, spec.items["sets"]).keys[name], cast(MappingNode, node))
+            name: _inner_set(cast(MappingNode, spec.items["sets"]).key(name), cast(MappingNode, node))
             for name, node in _entries(spec.get("sets"))
         },
         resources=tuple(_resource(cast(MappingNode, node)) for node in _elements(spec.get("resources"))),
@@ -146,7 +146,7 @@ def _resource(node: MappingNode) -> Resource:
         when=_scalar(node.get("when")),
         for_each=node.get("forEach"),
         node=node,
-        place=node.key_place(next(iter(node.keys))) if node.keys else node.place,
+        place=node.written[0].place if node.written else node.place,
     )
 
 
@@ -248,7 +248,6 @@ def _one_or_many(node: Node | None, make: Callable[[MappingNode], T]) -> tuple[T
 
 
 def _route(node: MappingNode) -> Route:
-    first = next(iter(node.keys), None)
     return Route(
         name=node.data.get("name", ""),
         each=_scalar(node.get("each")),
@@ -262,7 +261,11 @@ def _route(node: MappingNode) -> Route:
         timeout=_scalar(node.get("timeout")),
         retries=_map(node.get("retries")),
         node=node,
-        place=node.items["name"].place if "name" in node.items else node.key_place(first) if first else node.place,
+        place=node.items["name"].place
+        if "name" in node.items
+        else node.written[0].place
+        if node.written
+        else node.place,
     )
 
 

@@ -126,23 +126,20 @@ class Sequence(Node):
 
 
 class Mapping(Node):
-    """A mapping: the text of a key to its value in `items`, to its own node in `keys`, in written order."""
+    """A mapping: the text of a key to its value in `items`, in written order; `written` are the keys' own nodes."""
 
-    __slots__ = ("items", "keys")
+    __slots__ = ("by_text", "items", "written")
+    by_text: dict[str, Scalar] | None
 
     def __init__(
-        self,
-        data: dict[str, Any],
-        start: _Mark,
-        end: _Mark,
-        items: dict[str, Node],
-        keys: dict[str, Scalar],
+        self, data: dict[str, Any], start: _Mark, end: _Mark, items: dict[str, Node], written: list[Scalar]
     ) -> None:
         self.data = data
         self.start = start
         self.end = end
         self.items = items
-        self.keys = keys
+        self.written = written
+        self.by_text = None
 
     @property
     def place(self) -> Place:
@@ -158,9 +155,15 @@ class Mapping(Node):
             node = node.items.get(key)
         return node
 
+    def key(self, key: str) -> Scalar:
+        """The node of a key."""
+        if self.by_text is None:
+            self.by_text = {node.text: node for node in self.written}
+        return self.by_text[key]
+
     def key_place(self, key: str) -> Place:
         """Where a key is written."""
-        return self.keys[key].place
+        return self.key(key).place
 
 
 class Document(NamedTuple):
@@ -186,7 +189,7 @@ class _Named(io.BytesIO):
 class _Frame:
     """A collection that is not closed yet."""
 
-    __slots__ = ("anchor", "data", "depth", "flow", "items", "key", "keys", "mapping", "size", "start")
+    __slots__ = ("anchor", "data", "depth", "flow", "items", "key", "mapping", "size", "start", "written")
 
     def __init__(self, mapping: bool, event: Any) -> None:
         self.mapping = mapping
@@ -195,7 +198,7 @@ class _Frame:
         self.flow = bool(event.flow_style)
         self.data: Any = {} if mapping else []
         self.items: Any = {} if mapping else []
-        self.keys: dict[str, Scalar] = {}
+        self.written: list[Scalar] = []
         self.key: Scalar | None = None
         self.size = 1
         self.depth = 1
@@ -331,14 +334,6 @@ class _Reader:
             related = (Related(error.context, place),)
         self.say("R0101", message, Place(self.file, line + 1, column + 1, line + 1, column + 2), hint, *related)
 
-    def scalar(self, event: Any) -> Scalar:
-        text = event.value
-        if event.tag is not None:
-            self.tag(event)
-        if not event.implicit[0]:
-            return Scalar(text, event.start_mark, event.end_mark, text, event.style or '"')
-        return Scalar(text, event.start_mark, event.end_mark, text, "")
-
     def value(self, scalar: Scalar) -> None:
         """Resolve a plain scalar in value position. In key position the text stays as it is."""
         text = scalar.text
@@ -375,19 +370,41 @@ class _Reader:
         get = parser.get_event
         stack: list[_Frame] = []
         frame: _Frame | None = None
-        size = depth = 1
         self.anchors = {}
         while True:
             event = get()
             kind = event.__class__
-            if kind is ScalarEvent:
-                node: Node = self.scalar(event)
-                if frame is None or not frame.mapping or frame.key is not None:
-                    self.value(node)  # type: ignore[arg-type]
-                size, depth = 1, 0
-                if event.anchor:
-                    self.anchors[event.anchor] = (node, 1, 0)
-            elif kind is MappingStartEvent or kind is SequenceStartEvent:
+            if kind is ScalarEvent:  # by far the most: nothing is called for one that has no tag, anchor or trap
+                text = event.value
+                style = "" if event.implicit[0] else event.style or '"'
+                scalar = Scalar(text, event.start_mark, event.end_mark, text, style)
+                if event.tag is not None:
+                    self.tag(event)
+                if event.anchor is not None:
+                    self.anchors[event.anchor] = (scalar, 1, 0)
+                if frame is not None and frame.mapping and frame.key is None:
+                    if text in frame.items or (not style and text in ("", "<<")):
+                        self.key(frame, scalar)
+                    else:
+                        frame.key = scalar
+                        frame.written.append(scalar)
+                    continue
+                if not style and (not text or text[0] in SUSPECTS):
+                    self.value(scalar)
+                if frame is None:
+                    return scalar
+                if frame.key is None:
+                    frame.items.append(scalar)
+                    frame.data.append(scalar.data)
+                else:
+                    text = frame.key.text
+                    if text not in frame.items:
+                        frame.items[text] = scalar
+                        frame.data[text] = scalar.data
+                    frame.key = None
+                continue
+            node: Node
+            if kind is MappingStartEvent or kind is SequenceStartEvent:
                 if event.tag is not None:
                     self.tag(event)
                 if len(stack) >= MAX_DEPTH:
@@ -404,13 +421,13 @@ class _Reader:
                 if event.anchor:
                     self.anchors[event.anchor] = None
                 continue
-            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            if kind is MappingEndEvent or kind is SequenceEndEvent:
                 closed = stack.pop()
                 frame = stack[-1] if stack else None
-                size, depth = closed.size, closed.depth
+                size, depth = closed.size + len(closed.items), closed.depth
                 if closed.mapping:
                     self.merge(closed)
-                    node = Mapping(closed.data, closed.start, event.end_mark, closed.items, closed.keys)
+                    node = Mapping(closed.data, closed.start, event.end_mark, closed.items, closed.written)
                 else:
                     node = Sequence(closed.data, closed.start, event.end_mark, closed.items)
                 if closed.anchor:
@@ -448,16 +465,16 @@ class _Reader:
         if not node.style and (text == "" or text == "<<"):
             what = "a merge key (`<<`) is YAML 1.1 only" if text else "a key is missing"
             self.say("R0108", what, node.place, "write the fields out, or quote the key")
-        if text in frame.keys:
+        if text in frame.items:
             self.say(
                 "R0103",
                 f'the key "{text}" is written twice',
                 node.place,
                 "",
-                Related("first written here", frame.keys[text].place),
+                Related("first written here", next(key for key in frame.written if key.text == text).place),
             )
         else:
-            frame.keys[text] = node
+            frame.written.append(node)
         frame.key = node
 
     def merge(self, frame: _Frame) -> None:
@@ -531,7 +548,8 @@ class _DataReader(_Reader):
         merged = frame.items.pop(MERGE, None)
         if merged is None:
             return
-        key = frame.keys.pop(MERGE)
+        key = next(node for node in frame.written if node.text == MERGE)
+        frame.written.remove(key)
         del frame.data[MERGE]
         for source in merged.items if isinstance(merged, Sequence) else [merged]:
             if not isinstance(source, Mapping):
@@ -541,7 +559,7 @@ class _DataReader(_Reader):
                 if name not in frame.items:
                     frame.items[name] = node
                     frame.data[name] = node.data
-                    frame.keys[name] = source.keys[name]
+                    frame.written.append(source.key(name))
 
 
 MERGE = "\0<<"  # what a merge key is called while its map is read: no key of an author

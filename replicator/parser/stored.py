@@ -48,4 +48,5 @@ def _with(node: Mapping, key: str, child: Mapping) -> Mapping:
 
 
 def _mapping(node: Mapping, items: dict[str, Node]) -> Mapping:
-    return Mapping({key: child.data for key, child in items.items()}, node.start, node.end, items, node.keys)
+    written = [key for key in node.written if key.text in items]
+    return Mapping({key: child.data for key, child in items.items()}, node.start, node.end, items, written)
