@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from replicator import names
+from replicator import names, patching
 from replicator.context import ISLAND_NAME, NO_DATA, Context, Data
 from replicator.decisions import Decision, Decisions
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
@@ -16,6 +17,8 @@ from replicator.emitters import resources as resources_emitter
 from replicator.expander.islands import Island, SetPlan, island_place
 from replicator.expression.template import parse
 from replicator.kinds import apply_rank
+from replicator.model import Patch
+from replicator.parser.decode import patches_of
 from replicator.references import is_given, rewrite
 from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree, leaf, text
 from replicator.yaml_text import Piece, document
@@ -70,7 +73,9 @@ class _Binder:
         self.found: list[Diagnostic] = []
         self.context = Context(plan, {}, data)
         self.decisions = Decisions(self.context, plan.type.resources, self.found)
-        self.mixed = any(island.implementation for island in plan.islands) if plan.model.islands else False
+        self.mixed = any(one.implementation or one.patches for one in plan.islands) if plan.model.islands else False
+        self.patches: dict[str, tuple[Patch, ...]] = {}  # of islands, by what tells them apart in a shape
+        self.used: set[int] = set()
         self.first = next(iter(plan.islands), None)
         self.stencils: dict[str, Stencil] = {}
         self.once: dict[tuple[str, str, Text], Bound] = {}
@@ -100,8 +105,14 @@ class _Binder:
 
     def shape(self, island: Island) -> str:
         """What an island's structure depends on: its implementation, and the values of its structural expressions."""
-        implementation = island.implementation
-        return f"{implementation}\n" if implementation else "\n" + self.decisions.shape(island)
+        own = island.patches
+        mark = ""
+        if own is not None:
+            mark = json.dumps(own.data, sort_keys=True)
+            if mark not in self.patches:
+                self.patches[mark] = patches_of(own)
+        values = "" if island.implementation else self.decisions.shape(island)
+        return f"{island.implementation}\n{mark}\n{values}"
 
     def stencil(self, shape: str) -> Stencil:
         made = self.stencils.get(shape)
@@ -113,7 +124,7 @@ class _Binder:
 
     def make(self, shape: str) -> Iterator[Bound]:
         """The objects of an island of one shape."""
-        implementation, _, values = shape.partition("\n")
+        implementation, mark, values = shape.split("\n", 2)
         context = self.context_of(self.decisions.known[values] if not implementation else {})
         if implementation:
             made = list(external_emitter.emit(context, context.type.implementations[implementation]))
@@ -124,6 +135,11 @@ class _Binder:
             made += resources_emitter.emit(context, context.type.resources)
         if self.plan.own_namespaces and not context.pods:
             made += island_emitter.emit_namespace(context)
+        for patches in (self.plan.model.patches, self.patches.get(mark, ())):
+            made, used = patching.apply(context, patches, made)
+            self.used |= used
+            if patches is not self.plan.model.patches:
+                self.found += patching.unused(patches, used)
         for one in self.finish(made, context):
             if not one.manifest.once:
                 yield one
@@ -147,10 +163,14 @@ class _Binder:
         for shape in shapes:
             self.found += _too_long(self.plan, self.stencil(shape))
         if not self.context.pods:
+            self.found += patching.unused(self.plan.model.patches, self.used)
+        if not self.context.pods:
             return ()
-        values = self.decisions.known[self.shape(self.first).partition("\n")[2]]
+        values = self.decisions.known[self.shape(self.first).split("\n", 2)[2]]
         context = self.context_of(values)
-        objects = tuple(self.finish(list(pods_emitter.emit_set(context)), context))
+        made, used = patching.apply(context, self.plan.model.patches, list(pods_emitter.emit_set(context)))
+        self.found += patching.unused(self.plan.model.patches, used | self.used)
+        objects = tuple(self.finish(made, context))
         self.found += _uniform(self.plan, objects)
         self.found += _set_names(self.plan, objects)
         return objects

@@ -13,6 +13,7 @@ from replicator.kinds import CLUSTER_SCOPED
 from replicator.model import IslandType, TypePort, Unit
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
+from replicator.patch import At, Unfit, merge
 from replicator.scope import Scope, island_attributes, let_kinds
 from replicator.sources import Atom, Bounded, Computed, Inner, assemble, in_range, reads
 from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, text, tree
@@ -263,6 +264,17 @@ class Context:
                 return Leaf(int(made.value), origin) if made.value.isdigit() else made
             return Leaf(bound[0], origin)
         return made
+
+    def merged(self, base: Tree, node: MappingNode | None, at: At) -> Tree:
+        """A tree with the author's fields merged into it as kubectl would."""
+        given = self.value(node) if node is not None else None
+        if node is None or given is None:
+            return base
+        try:
+            return merge(base, given, at)
+        except Unfit as unfit:
+            self.found.append(Diagnostic("R0601", str(unfit), node.place))
+            return base
 
     def number(self, scalar: Scalar, least: int, most: int) -> Leaf:
         """A scalar that is an integer in a range, known or not."""

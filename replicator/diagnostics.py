@@ -95,6 +95,7 @@ CODES: dict[str, str] = {
     "R0601": "a patch of the wrong shape",
     "R0602": "something that cannot differ between the pods of one StatefulSet",
     "R0603": "a reference that nothing answers",
+    "R0604": "a patch that matches nothing",
     "R0701": "a Set or island that does not exist",
     "R0702": "a route that no request can reach",
     "R0703": "an each-route whose islands cannot be told apart",

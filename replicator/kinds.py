@@ -40,21 +40,37 @@ def routing_rank(kind: str) -> int:
     return _ROUTING_RANK[kind]
 
 
-# The key by which the items of a list are matched in a strategic merge, by the list's field: the
-# x-kubernetes-patch-merge-key of Kubernetes' OpenAPI. `ports` is by containerPort in a container, by port in a Service.
-MERGE_KEYS: dict[str, tuple[str, ...]] = {
-    "containers": ("name",),
-    "initContainers": ("name",),
-    "ephemeralContainers": ("name",),
-    "volumes": ("name",),
-    "env": ("name",),
-    "imagePullSecrets": ("name",),
-    "hostAliases": ("ip",),
-    "topologySpreadConstraints": ("topologyKey",),
-    "volumeMounts": ("mountPath",),
-    "volumeDevices": ("devicePath",),
-    "ports": ("containerPort", "port"),
+_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+_BY_NAME = (
+    "containers initContainers ephemeralContainers volumes imagePullSecrets resourceClaims schedulingGates "
+    "evictionResponders matchConditions variables"
+).split()
+
+# The key by which the items of a list are matched in a strategic merge, by the field that holds the list's owner and
+# the list's own: x-kubernetes-patch-merge-key of Kubernetes' OpenAPI. Lists that are not here are replaced.
+MERGE_KEYS: dict[tuple[str, str], str] = {
+    **{("spec", field): "name" for field in _BY_NAME},
+    ("spec", "hostAliases"): "ip",
+    ("spec", "topologySpreadConstraints"): "topologyKey",
+    ("spec", "ports"): "port",  # of a Service
+    **{(owner, "env"): "name" for owner in _CONTAINERS},
+    **{(owner, "ports"): "containerPort" for owner in _CONTAINERS},
+    **{(owner, "volumeMounts"): "mountPath" for owner in _CONTAINERS},
+    **{(owner, "volumeDevices"): "devicePath" for owner in _CONTAINERS},
+    ("", "secrets"): "name",  # of a ServiceAccount
+    ("", "webhooks"): "name",
+    ("webhooks", "matchConditions"): "name",
 }
+
+# Groups of Kubernetes itself: only their kinds have merge keys.
+KUBERNETES_GROUPS = frozenset(
+    (
+        " admissionregistration.k8s.io apiextensions.k8s.io apiregistration.k8s.io apps autoscaling batch "
+        "certificates.k8s.io coordination.k8s.io discovery.k8s.io events.k8s.io flowcontrol.apiserver.k8s.io "
+        "networking.k8s.io node.k8s.io policy rbac.authorization.k8s.io resource.k8s.io scheduling.k8s.io "
+        "storage.k8s.io"
+    ).split(" ")
+)
 
 # Fields in the order in which people write them; others follow in the author's order.
 CONTAINER_ORDER = (

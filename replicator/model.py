@@ -152,6 +152,18 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Patch:
+    """A change of the objects that a target matches: a strategic merge (a map) or a JSON patch (a list)."""
+
+    kind: str
+    name: str
+    group: str
+    labels: str
+    patch: Node
+    node: MappingNode
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IslandSet:
     """The islands of one Type: by `islands` (keys), by `replicas` and `start`, or by `matrix` and `exclude`.
 
@@ -169,6 +181,7 @@ class IslandSet:
     exclude: tuple[MappingNode, ...]
     params: MappingNode | None
     overrides: tuple[Override, ...]
+    patches: tuple[Patch, ...]
     scope: Literal["prefix", "namespace"]
     namespaces: MappingNode | None
     shared: tuple[Resource, ...]

@@ -13,12 +13,44 @@ from replicator.tree import Leaf, List, Map, Text, Tree, leaf
 
 SAME_KIND = "@"  # the kind is told by the field `kind` beside the reference
 
-# Fields of a PodSpec that name another object, and its kind; `[]` stands for each item of a list.
+# Fields that name another object, and its kind; `[]` stands for each item of a list. First, of a PodSpec.
 _CONTAINER = {
     "env[].valueFrom.secretKeyRef.name": "Secret",
     "env[].valueFrom.configMapKeyRef.name": "ConfigMap",
     "envFrom[].secretRef.name": "Secret",
     "envFrom[].configMapRef.name": "ConfigMap",
+}
+_VOLUME_SECRETS = (
+    "azureFile.secretName cephfs.secretRef.name cinder.secretRef.name flexVolume.secretRef.name iscsi.secretRef.name "
+    "rbd.secretRef.name scaleIO.secretRef.name storageos.secretRef.name"
+).split()
+_CLAIM = {
+    "storageClassName": "StorageClass",
+    "volumeAttributesClassName": "VolumeAttributesClass",
+    "volumeName": "PersistentVolume",
+    "dataSource.name": SAME_KIND,
+    "dataSourceRef.name": SAME_KIND,
+}
+_DEVICES = {
+    "devices.requests[].exactly.deviceClassName": "DeviceClass",
+    "devices.requests[].firstAvailable[].deviceClassName": "DeviceClass",
+}
+
+
+def _under(prefix: str, fields: Mapping[str, str]) -> dict[str, str]:
+    return {f"{prefix}.{path}": kind for path, kind in fields.items()}
+
+
+_VOLUME = {
+    **dict.fromkeys(_VOLUME_SECRETS, "Secret"),
+    "secret.secretName": "Secret",
+    "configMap.name": "ConfigMap",
+    "persistentVolumeClaim.claimName": "PersistentVolumeClaim",
+    "projected.sources[].secret.name": "Secret",
+    "projected.sources[].configMap.name": "ConfigMap",
+    "projected.sources[].clusterTrustBundle.name": "ClusterTrustBundle",
+    "csi.nodePublishSecretRef.name": "Secret",
+    **_under("ephemeral.volumeClaimTemplate.spec", _CLAIM),
 }
 _POD = {
     "serviceAccountName": "ServiceAccount",
@@ -26,40 +58,24 @@ _POD = {
     "imagePullSecrets[].name": "Secret",
     "priorityClassName": "PriorityClass",
     "runtimeClassName": "RuntimeClass",
-    "volumes[].secret.secretName": "Secret",
-    "volumes[].configMap.name": "ConfigMap",
-    "volumes[].persistentVolumeClaim.claimName": "PersistentVolumeClaim",
-    "volumes[].projected.sources[].secret.name": "Secret",
-    "volumes[].projected.sources[].configMap.name": "ConfigMap",
-    "volumes[].csi.nodePublishSecretRef.name": "Secret",
-    "volumes[].ephemeral.volumeClaimTemplate.spec.storageClassName": "StorageClass",
-    **{
-        f"{containers}[].{path}": kind
-        for containers in ("containers", "initContainers", "ephemeralContainers")
-        for path, kind in _CONTAINER.items()
-    },
+    "resourceClaims[].resourceClaimName": "ResourceClaim",
+    "resourceClaims[].resourceClaimTemplateName": "ResourceClaimTemplate",
+    **_under("volumes[]", _VOLUME),
+    **_under("containers[]", _CONTAINER),
+    **_under("initContainers[]", _CONTAINER),
+    **_under("ephemeralContainers[]", _CONTAINER),
 }
-_POD_SELECTORS = (
-    "affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[].labelSelector",
-    "affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm.labelSelector",
-    "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[].labelSelector",
-    "affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm.labelSelector",
-    "topologySpreadConstraints[].labelSelector",
-)
-_CLAIM = {"storageClassName": "StorageClass", "volumeName": "PersistentVolume"}
-
-
-def _under(prefix: str, fields: Mapping[str, str]) -> dict[str, str]:
-    return {f"{prefix}.{path}": kind for path, kind in fields.items()}
-
-
 _TEMPLATE = _under("spec.template.spec", _POD)
 _JOB_TEMPLATE = _under("spec.jobTemplate.spec.template.spec", _POD)
 _SUBJECTS = {"subjects[].name": SAME_KIND, "roleRef.name": SAME_KIND}
 _WEBHOOKS = {"webhooks[].clientConfig.service.name": "Service"}
+_PV_SECRETS = (
+    "controllerExpandSecretRef controllerPublishSecretRef nodeExpandSecretRef nodePublishSecretRef nodeStageSecretRef"
+).split()
 
 TABLE: dict[str, dict[str, str]] = {
     "Pod": _under("spec", _POD),
+    "PodTemplate": _under("template.spec", _POD),
     "Deployment": _TEMPLATE,
     "ReplicaSet": _TEMPLATE,
     "ReplicationController": _TEMPLATE,
@@ -71,21 +87,85 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "Job": _TEMPLATE,
     "CronJob": _JOB_TEMPLATE,
-    "PersistentVolumeClaim": {**_under("spec", _CLAIM), "spec.dataSource.name": SAME_KIND},
+    "PersistentVolumeClaim": _under("spec", _CLAIM),
+    "PersistentVolume": {
+        "spec.storageClassName": "StorageClass",
+        "spec.volumeAttributesClassName": "VolumeAttributesClass",
+        "spec.claimRef.name": "PersistentVolumeClaim",
+        **dict.fromkeys((f"spec.{path}" for path in _VOLUME_SECRETS), "Secret"),
+        **dict.fromkeys((f"spec.csi.{field}.name" for field in _PV_SECRETS), "Secret"),
+    },
+    "ResourceClaim": _under("spec", _DEVICES),
+    "ResourceClaimTemplate": _under("spec.spec", _DEVICES),
     "ServiceAccount": {"secrets[].name": "Secret", "imagePullSecrets[].name": "Secret"},
-    "HorizontalPodAutoscaler": {"spec.scaleTargetRef.name": SAME_KIND},
+    "HorizontalPodAutoscaler": {
+        "spec.scaleTargetRef.name": SAME_KIND,
+        "spec.metrics[].object.describedObject.name": SAME_KIND,
+    },
     "Ingress": {
         "spec.ingressClassName": "IngressClass",
         "spec.defaultBackend.service.name": "Service",
+        "spec.defaultBackend.resource.name": SAME_KIND,
         "spec.rules[].http.paths[].backend.service.name": "Service",
+        "spec.rules[].http.paths[].backend.resource.name": SAME_KIND,
         "spec.tls[].secretName": "Secret",
+    },
+    "IngressClass": {"spec.parameters.name": SAME_KIND},
+    "EndpointSlice": {"endpoints[].targetRef.name": SAME_KIND},
+    "Endpoints": {
+        "subsets[].addresses[].targetRef.name": SAME_KIND,
+        "subsets[].notReadyAddresses[].targetRef.name": SAME_KIND,
     },
     "RoleBinding": _SUBJECTS,
     "ClusterRoleBinding": _SUBJECTS,
     "MutatingWebhookConfiguration": _WEBHOOKS,
     "ValidatingWebhookConfiguration": _WEBHOOKS,
+    "CustomResourceDefinition": {"spec.conversion.webhook.clientConfig.service.name": "Service"},
+    "ValidatingAdmissionPolicyBinding": {"spec.policyName": "ValidatingAdmissionPolicy", "spec.paramRef.name": ""},
+    "MutatingAdmissionPolicyBinding": {"spec.policyName": "MutatingAdmissionPolicy", "spec.paramRef.name": ""},
     "APIService": {"spec.service.name": "Service"},
+    # Gateway API
+    "HTTPRoute": {
+        "spec.parentRefs[].name": "Gateway",
+        "spec.rules[].backendRefs[].name": "Service",
+        "spec.rules[].filters[].requestMirror.backendRef.name": "Service",
+        "spec.rules[].backendRefs[].filters[].requestMirror.backendRef.name": "Service",
+    },
+    "GRPCRoute": {"spec.parentRefs[].name": "Gateway", "spec.rules[].backendRefs[].name": "Service"},
+    "TLSRoute": {"spec.parentRefs[].name": "Gateway", "spec.rules[].backendRefs[].name": "Service"},
+    "Gateway": {"spec.gatewayClassName": "GatewayClass", "spec.listeners[].tls.certificateRefs[].name": "Secret"},
+    "BackendTLSPolicy": {
+        "spec.targetRefs[].name": SAME_KIND,
+        "spec.validation.caCertificateRefs[].name": SAME_KIND,
+    },
+    # Gloo's Edge API
+    "Upstream": {
+        "spec.kube.serviceName": "Service",
+        "spec.aws.secretRef.name": "Secret",
+        "spec.azure.secretRef.name": "Secret",
+        "spec.sslConfig.secretRef.name": "Secret",
+    },
+    "RouteTable": {
+        "spec.routes[].routeAction.single.upstream.name": "Upstream",
+        "spec.routes[].routeAction.single.kube.ref.name": "Service",
+        "spec.routes[].routeAction.multi.destinations[].destination.upstream.name": "Upstream",
+        "spec.routes[].routeAction.multi.destinations[].destination.kube.ref.name": "Service",
+        "spec.routes[].routeAction.upstreamGroup.name": "UpstreamGroup",
+        "spec.routes[].delegateAction.ref.name": "RouteTable",
+    },
+    "UpstreamGroup": {
+        "spec.destinations[].destination.upstream.name": "Upstream",
+        "spec.destinations[].destination.kube.ref.name": "Service",
+    },
 }
+
+_POD_SELECTORS = (
+    "affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[].labelSelector",
+    "affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm.labelSelector",
+    "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[].labelSelector",
+    "affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm.labelSelector",
+    "topologySpreadConstraints[].labelSelector",
+)
 
 # Fields that select pods: a label selector (`matchLabels`), or a plain map of labels.
 SELECTORS: dict[str, tuple[str, ...]] = {
@@ -93,9 +173,11 @@ SELECTORS: dict[str, tuple[str, ...]] = {
         ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"),
         ("spec.selector", *(f"spec.template.spec.{path}" for path in _POD_SELECTORS)),
     ),
-    "Job": tuple(f"spec.template.spec.{path}" for path in _POD_SELECTORS),
+    "Job": ("spec.selector", *(f"spec.template.spec.{path}" for path in _POD_SELECTORS)),
     "CronJob": tuple(f"spec.jobTemplate.spec.template.spec.{path}" for path in _POD_SELECTORS),
+    "ReplicationController": tuple(f"spec.template.spec.{path}" for path in _POD_SELECTORS),
     "Pod": tuple(f"spec.{path}" for path in _POD_SELECTORS),
+    "PodTemplate": tuple(f"template.spec.{path}" for path in _POD_SELECTORS),
     "PodDisruptionBudget": ("spec.selector",),
     "NetworkPolicy": ("spec.podSelector", "spec.ingress[].from[].podSelector", "spec.egress[].to[].podSelector"),
 }
@@ -111,6 +193,7 @@ POD_LABELS: dict[str, tuple[str, ...]] = {
         ("spec.template.metadata",),
     ),
     "CronJob": ("spec.jobTemplate.spec.template.metadata",),
+    "PodTemplate": ("template.metadata",),
 }
 
 # What every cluster has, or has by its own names: never a part of an island, never worth declaring.
@@ -124,10 +207,17 @@ _GIVEN: dict[str, frozenset[str] | None] = {
 }
 
 
+# Kinds whose objects the cluster's operators make: a reference to one need not be declared.
+CLUSTERS_OWN = frozenset(
+    "StorageClass VolumeAttributesClass PersistentVolume IngressClass GatewayClass PriorityClass RuntimeClass "
+    "DeviceClass Node".split()
+)
+
+
 def is_given(kind: str, name: str) -> bool:
     """Whether a name stands for something that every cluster has, or that no manifest makes."""
-    if kind in ("StorageClass", "PersistentVolume", "IngressClass", "PriorityClass", "RuntimeClass"):
-        return True  # the cluster's own
+    if kind in CLUSTERS_OWN:
+        return True
     known = _GIVEN.get(kind, frozenset())
     return known is None or name in known or name.startswith("system:")
 
@@ -226,8 +316,10 @@ def _mark(node: Tree, step: _Step, labels: Map, select: Map | None) -> Tree:
     if step.target == "map" and isinstance(node, Map) and select is not None:
         return _joined(node, select) if node.items else node
     if isinstance(node, Map):
+        elsewhere = node.get("namespaceSelector") is not None or node.get("namespaces") is not None
+        own = None if elsewhere else select
         items = [
-            (key, _mark(value, step.fields[key], labels, select) if key in step.fields else value)
+            (key, _mark(value, step.fields[key], labels, own) if key in step.fields else value)
             for key, value in node.items
         ]
         return Map(tuple(items), node.origin)

@@ -13,7 +13,7 @@ from replicator.kinds import CONTAINER_ORDER
 from replicator.model import Unit
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Scalar, Sequence
-from replicator.patch import merge, ordered
+from replicator.patch import At, merge, ordered
 from replicator.sources import Digest, assemble, reads
 from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, leaf, mapping, text, tree
 
@@ -60,7 +60,7 @@ def container(context: Context, unit: Unit) -> Map:
     passed = {
         field: context.value(node) or ... for field, node in unit.fields.items() if field not in ("command", "args")
     }
-    merged = merge(tree(fields, Origin(unit.place, "type")), tree(passed))
+    merged = merge(tree(fields, Origin(unit.place, "type")), tree(passed), At("spec", "containers"))
     assert isinstance(merged, Map)
     return ordered(merged, CONTAINER_ORDER)
 
@@ -241,8 +241,7 @@ def pod_spec(context: Context, units: list[Unit], restart_policy: str = "") -> M
         spec["restartPolicy"] = restart_policy
     made: Tree = mapping(spec)
     for unit in units:
-        if unit.pod:
-            made = merge(made, context.value(unit.pod) or mapping({}))
+        made = context.merged(made, unit.pod, At("template", "spec"))
     assert isinstance(made, Map)
     return made
 

@@ -11,7 +11,7 @@ from replicator.emitters.containers import RETENTION, claims, files_body, files_
 from replicator.kinds import WORKLOAD_ORDER
 from replicator.model import Unit
 from replicator.parser.source import Scalar
-from replicator.patch import merge, ordered
+from replicator.patch import At, merge, ordered
 from replicator.tree import Manifest, Map, Origin, Tree, leaf, mapping, tree
 
 API_VERSIONS = {"Job": "batch/v1", "CronJob": "batch/v1"}
@@ -89,8 +89,7 @@ def _workload(context: Context, unit: Unit) -> Manifest:
     )
     if unit.kind == "CronJob" and unit.schedule is not None:
         spec = mapping({"schedule": context.scalar(unit.schedule), "jobTemplate": {"spec": spec}})
-    if unit.spec:
-        spec = merge(spec, context.value(unit.spec) or mapping({}))
+    spec = context.merged(spec, unit.spec, At("", "spec"))
     assert isinstance(spec, Map)
     api_version = API_VERSIONS.get(unit.kind, "apps/v1")
     return manifest(context, api_version, unit.kind, unit.name, unit, {"spec": ordered(spec, WORKLOAD_ORDER)})

@@ -25,7 +25,8 @@ from replicator.emitters.containers import (
 from replicator.expression.values import Failure
 from replicator.kinds import WORKLOAD_ORDER
 from replicator.model import Unit
-from replicator.patch import merge, ordered
+from replicator.parser.source import Mapping as MappingNode
+from replicator.patch import At, merge, ordered
 from replicator.sources import assemble
 from replicator.tree import Leaf, List, Manifest, Map, Origin, Text, Tree, leaf, mapping, text, tree
 
@@ -73,17 +74,19 @@ def _stateful_set(context: Context, units: list[Unit]) -> Manifest:
             "volumeClaimTemplates": [claim for unit in units for claim in claims(context, unit)] if stored else ...,
         }
     )
-    if model.stateful_set is not None:
-        given = context.value(model.stateful_set)
-        assert isinstance(given, Map)
-        if advanced and _text(given, "updateStrategy", "type") == "OnDelete":
-            given = mapping({**dict(given.items), "updateStrategy": {"type": "OnDelete", "rollingUpdate": None}})
-        spec = merge(spec, given)
+    if advanced and _is_on_delete(model.stateful_set):
+        spec = merge(spec, mapping({"updateStrategy": {"rollingUpdate": None}}), At("", "spec"))
+    spec = context.merged(spec, model.stateful_set, At("", "spec"))
     assert isinstance(spec, Map)
     spec = _gated(spec, advanced)
     api_version = "apps.kruise.io/v1beta1" if advanced else "apps/v1"
     ordered_spec = ordered(spec, WORKLOAD_ORDER)
     return _manifest(context, api_version, "StatefulSet", (context.plan.path,), {"spec": ordered_spec})
+
+
+def _is_on_delete(node: MappingNode | None) -> bool:
+    strategy = node.get("updateStrategy", "type") if node is not None else None
+    return strategy is not None and strategy.data == "OnDelete"
 
 
 def _text(node: Tree | None, *path: str) -> str:
@@ -161,6 +164,10 @@ def emit_island(context: Context) -> Iterator[Manifest]:
         yield _manifest(context, "v1", "Service", text(ISLAND_NAME), body, of_island=True)
 
 
+def _fixed(name: Text) -> str:
+    return "".join(part for part in name if isinstance(part, str))
+
+
 def _selector(context: Context) -> dict[str, Any]:
     return {labels.SET: context.plan.path}
 
@@ -178,4 +185,5 @@ def _manifest(
     origin = Origin(context.type.metadata.name_node.place, "type")
     metadata = labels.metadata(leaf(name, origin), context.namespace, own)
     whole = mapping({"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}, origin)
-    return Manifest(api_version, kind, name, context.namespace, whole, origin)
+    local = _fixed(name).removeprefix(context.plan.path).removeprefix("-")
+    return Manifest(api_version, kind, name, context.namespace, whole, origin, local=local or context.type.name)

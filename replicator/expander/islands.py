@@ -75,6 +75,11 @@ class Island:
         return self.plan.path if self.parent is None else f"{self.parent.name}-{self.plan.model.name}"
 
     @property
+    def patches(self) -> Node | None:
+        """The island's own patches, as written."""
+        return self.entry.items.get("patches") if isinstance(self.entry, MappingNode) else None
+
+    @property
     def implementation(self) -> str:
         return str(self.entry.data.get("implementation", "")) if isinstance(self.entry, MappingNode) else ""
 

@@ -15,6 +15,7 @@ from replicator.model import (
     Metadata,
     Override,
     Param,
+    Patch,
     Project,
     Resource,
     Route,
@@ -210,6 +211,7 @@ def _set(metadata: Metadata, root: MappingNode, spec: MappingNode) -> IslandSet:
         exclude=tuple(cast(MappingNode, node) for node in _elements(spec.get("exclude"))),
         params=_map(spec.get("params")),
         overrides=tuple(_override(cast(MappingNode, node)) for node in _elements(spec.get("overrides"))),
+        patches=patches_of(spec.get("patches")),
         scope=data.get("scope", "prefix"),
         namespaces=_map(spec.get("namespaces")),
         shared=tuple(_resource(cast(MappingNode, node)) for node in _elements(spec.get("shared"))),
@@ -219,6 +221,17 @@ def _set(metadata: Metadata, root: MappingNode, spec: MappingNode) -> IslandSet:
         stateful_set=_map(spec.get("statefulSet")),
         node=root,
     )
+
+
+def patches_of(node: Node | None) -> tuple[Patch, ...]:
+    """The entries of a `patches`, of a Set or of an island."""
+    return tuple(_patch(cast(MappingNode, item)) for item in _elements(node))
+
+
+def _patch(node: MappingNode) -> Patch:
+    target = node.data["target"]
+    fields = [target.get(field, "") for field in ("kind", "name", "group", "labelSelector")]
+    return Patch(fields[0], fields[1], fields[2], fields[3], node.items["patch"], node)
 
 
 def _override(node: MappingNode) -> Override:

@@ -1,0 +1,109 @@
+"""The patches of a Set and of an island, applied to the island's objects by their names within it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+
+from replicator.context import Context
+from replicator.diagnostics import Diagnostic
+from replicator.kinds import KUBERNETES_GROUPS, MERGE_KEYS
+from replicator.model import Patch
+from replicator.patch import ROOT, Unfit, apply_json_patch, merge
+from replicator.tree import Leaf, List, Manifest, Map, Tree
+
+# What names and tells apart objects: a patch of it would be lost, or would break what was proved.
+_FIXED = frozenset(["apiVersion", "kind"])
+
+
+def apply(context: Context, patches: Iterable[Patch], objects: list[Manifest]) -> tuple[list[Manifest], set[int]]:
+    """The objects after the patches, and which patches (by identity) matched one of them.
+
+    A patch that deletes its whole object (`$patch: delete`) takes it out.
+    """
+    used: set[int] = set()
+    for patch in patches:
+        changed: list[Manifest] = []
+        for manifest in objects:
+            if not _matches(patch, manifest):
+                changed.append(manifest)
+                continue
+            used.add(id(patch))
+            body = _patched(context, patch, manifest)
+            if body is not None:
+                changed.append(manifest._replace(body=body))
+        objects = changed
+    return objects, used
+
+
+def _matches(patch: Patch, manifest: Manifest) -> bool:
+    group = manifest.api_version.rpartition("/")[0]
+    return (
+        (not patch.kind or fnmatchcase(manifest.kind, patch.kind))
+        and (not patch.name or fnmatchcase(manifest.local, patch.name))
+        and (not patch.group or fnmatchcase(group, patch.group))
+        and (not patch.labels or _selected(patch.labels, manifest.body))
+    )
+
+
+def _selected(selector: str, body: Map) -> bool:
+    """Whether an object's fixed labels fit an equality-based selector."""
+    metadata = body.get("metadata")
+    labels = metadata.get("labels") if isinstance(metadata, Map) else None
+    known = (
+        {key: value.value for key, value in labels.items if isinstance(value, Leaf)} if isinstance(labels, Map) else {}
+    )
+    for term in selector.split(","):
+        match = re.fullmatch(r"\s*([^=!\s]+)\s*(==|=|!=)?\s*([^=!\s]*)\s*", term)
+        if match is None:
+            return False
+        key, operator, value = match.groups()
+        if operator is None:
+            if key not in known:
+                return False
+        elif (known.get(key) == value) == (operator == "!="):
+            return False
+    return True
+
+
+def _patched(context: Context, patch: Patch, manifest: Manifest) -> Map | None:
+    given = context.value(patch.patch)
+    try:
+        if isinstance(given, List):
+            made: Tree = apply_json_patch(manifest.body, [item for item in given.items if isinstance(item, Map)])
+        else:
+            assert isinstance(given, Map)
+            directive = given.get("$patch")
+            if isinstance(directive, Leaf) and directive.value == "delete":
+                return None
+            group = manifest.api_version.rpartition("/")[0]
+            made = merge(manifest.body, _named_by_target(given), ROOT, MERGE_KEYS if group in KUBERNETES_GROUPS else {})
+    except Unfit as unfit:
+        target = f"the {manifest.kind} `{manifest.local}`"
+        context.found.append(Diagnostic("R0601", f"the patch does not fit {target}: {unfit}", patch.patch.place))
+        return manifest.body
+    if not isinstance(made, Map) or any(made.get(field) != manifest.body.get(field) for field in _FIXED):
+        message = "a patch cannot change what an object is"
+        context.found.append(Diagnostic("R0601", message, patch.patch.place, hint="apiVersion and kind stay"))
+        return manifest.body
+    return made
+
+
+def _named_by_target(given: Map) -> Map:
+    """A strategic merge as Kustomize's users write it: its own kind and name only say which object is meant."""
+    metadata = given.get("metadata")
+    items = [item for item in given.items if item[0] not in _FIXED]
+    if isinstance(metadata, Map) and metadata.get("name") is not None:
+        kept = Map(tuple(item for item in metadata.items if item[0] != "name"), metadata.origin)
+        items = [(key, kept if key == "metadata" else value) for key, value in items]
+    return Map(tuple(items), given.origin)
+
+
+def unused(patches: Iterable[Patch], used: set[int]) -> Iterator[Diagnostic]:
+    """A patch that matches no object of any island."""
+    for patch in patches:
+        if id(patch) not in used:
+            target = patch.node.items["target"]
+            hint = "names are those within the island: `api`, not `cart-eu-api`"
+            yield Diagnostic("R0604", "the patch matches no object", target.place, hint=hint)
