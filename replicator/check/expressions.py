@@ -8,7 +8,7 @@ from typing import Any
 from replicator.check.project import User, all_documents, children_of, set_at, users_of
 from replicator.diagnostics import Diagnostic, Related
 from replicator.expression.template import parse
-from replicator.model import IslandType, Project, Resource
+from replicator.model import IslandSet, IslandType, Project, Resource
 from replicator.parser.source import Mapping, Node, Scalar
 from replicator.scope import ISLAND, Scope, island_attributes, keys, let_kinds, let_reads, scalars
 
@@ -31,7 +31,8 @@ def type_expressions(project: Project) -> Iterator[Diagnostic]:
                 parent=user.inside if user else None,
                 types=types,
             )
-            for diagnostic in _judge_type(island_type, spec, scope):
+            found = [*_judge_type(island_type, spec, scope), *_judge_patches(user.model if user else None, scope)]
+            for diagnostic in found:
                 if user and "there is no `island." in diagnostic.message:
                     why = "has no namespace" if "namespace" in diagnostic.message else "has keys, not ordinals"
                     related = (Related(f"this Set {why}", user.model.metadata.name_node.place),)
@@ -40,6 +41,18 @@ def type_expressions(project: Project) -> Iterator[Diagnostic]:
                     related = (Related("this Set is inside no island", user.model.metadata.name_node.place),)
                     diagnostic = diagnostic._replace(related=related)
                 yield diagnostic
+
+
+def _judge_patches(model: IslandSet | None, scope: Scope) -> Iterator[Diagnostic]:
+    """The patches of a Set and of its islands: they are read in the islands' scope."""
+    if model is None:
+        return
+    holders = [patch.patch for patch in model.patches]
+    entries = [entry for entry in children_of(model.islands) if isinstance(entry, Mapping)]
+    holders += (entry.items["patches"] for entry in entries if "patches" in entry.items)
+    for holder in holders:
+        for scalar in scalars(holder):
+            yield from scope.judge(scalar)
 
 
 def _inherited(project: Project, user: User) -> frozenset[str]:
