@@ -7,23 +7,19 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
-from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar, cast
 
 import click
 
 from replicator import __version__
-from replicator import layout as layouts
 from replicator.diagnostics import Diagnostic, Place, has_errors, tidy
 from replicator.expander import MAX_ISLANDS
 from replicator.expander.values import Setting
-from replicator.files import Files
-from replicator.layout import LAYOUTS
 from replicator.parser.source import Mapping, decode_text, load
 from replicator.pipeline import PARTS, RENDERERS, Built, Options, Source, build
 from replicator.report import as_json, as_text
-from replicator.write import Busy, Foreign, differences, to_descriptor, to_directory
+from replicator.write import to_descriptor
 
 FINE, FINDINGS, USAGE, BUG = 0, 1, 2, 3
 STDOUT = 1
@@ -90,7 +86,7 @@ class Asked(NamedTuple):
         """Compile the inputs; `more` are further options of the build."""
         given = [setting for file in self.params_files for setting in _params_file(file)]
         given += [_setting(text) for text in self.settings]
-        options = Options(settings=tuple(given), max_islands=self.max_islands, files=Files(self.root), **more)
+        options = Options(settings=tuple(given), max_islands=self.max_islands, root=self.root, **more)
         return build(_sources(self.inputs), options)
 
 
@@ -138,8 +134,10 @@ def _reads_dsl(command: Command) -> Command:
 @_reads_dsl
 @click.option("--island", "islands", metavar="GLOB", multiple=True, help="Only these islands (SET/KEY). Repeatable.")
 @click.option("--only", type=click.Choice(PARTS), default=None, help="Only a part of the output.")
-@click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="Write a directory instead.")
-@click.option("--layout", type=click.Choice(LAYOUTS), default=None, help="One file for each.  [default: island]")
+@click.option("-o", "--output", metavar="DIR", type=click.Path(), help="Write a directory instead.")
+@click.option(
+    "--layout", type=click.Choice(["island", "object"]), default=None, help="One file for each.  [default: island]"
+)
 @click.option("--check", is_flag=True, help="With -o: write nothing, say where DIR is not what would be written.")
 @click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="yaml", help="json: an object a line.")
 @click.option("--with-dsl", is_flag=True, help="Write the documents of the DSL too, to be stored in the cluster.")
@@ -147,7 +145,7 @@ def build_command(
     asked: Asked,
     islands: tuple[str, ...],
     only: str | None,
-    output: Path | None,
+    output: str | None,
     layout: str | None,
     check: bool,
     form: str,
@@ -171,15 +169,34 @@ def build_command(
     if output is None:
         _to_stdout(progress(built.texts(), "parts"))
         return FINE
-    files = progress(layouts.files(built, layout or "island"), "files")
+    return _to_directory(built, output, layout or "island", islands, check)
+
+
+def _to_directory(built: Built, output: str, layout: str, islands: tuple[str, ...], check: bool) -> int:
+    """Make a directory what the build says, or (`check`) say where it is not."""
+    from pathlib import Path
+
+    from replicator import directory
+    from replicator import layout as layouts
+
+    files = progress(layouts.files(built, layout), "files")
     covered = layouts.covers(built, islands)
     if check:
-        return _check(files, output, covered)
+        found = list(directory.differences(files, Path(output), covered))
+        for difference in found:
+            click.echo(f"{difference.what}: {output}/{difference.path}", err=True)
+        if found:
+            number = f"{len(found):,} difference{'s' if len(found) > 1 else ''}"
+            click.echo(f"{output} is not what the build would write: {number}", err=True)
+        return FINDINGS if found else FINE
     try:
-        written = to_directory(files, output, covered)
-    except Foreign as error:
-        return _refuse(output, error)
-    except Busy:
+        written = directory.to_directory(files, Path(output), covered)
+    except directory.Foreign as error:
+        for path in error.paths[:20]:
+            click.echo(f"error[R0804]: {output}/{path} was not written by replicator", err=True)
+        click.echo("nothing was written; remove these files, or choose another directory", err=True)
+        return FINDINGS
+    except directory.Busy:
         click.echo(f"error[R0803]: {output}: another build is writing there", err=True)
         return USAGE
     click.echo(
@@ -203,22 +220,6 @@ def _to_stdout(texts: Iterable[bytes]) -> None:
         to_descriptor(texts, STDOUT)
     except BrokenPipeError:
         raise _Stop(USAGE) from None
-
-
-def _check(files: Iterator[tuple[str, bytes]], output: Path, covered: Callable[[str], bool]) -> int:
-    found = list(differences(files, output, covered))
-    for difference in found:
-        click.echo(f"{difference.what}: {output / difference.path}", err=True)
-    if found:
-        click.echo(f"{output} is not what the build would write: {len(found):,} differences", err=True)
-    return FINDINGS if found else FINE
-
-
-def _refuse(output: Path, error: Foreign) -> int:
-    for path in error.paths[:20]:
-        click.echo(f"error[R0804]: {output / path} was not written by replicator", err=True)
-    click.echo("nothing was written; remove these files, or choose another directory", err=True)
-    return FINDINGS
 
 
 def progress(parts: Iterable[Part], what: str) -> Iterator[Part]:
@@ -265,22 +266,27 @@ def _sources(inputs: Sequence[str]) -> list[Source]:
         if name == "-":
             sources[name] = Source("<stdin>", sys.stdin.buffer.read())
             continue
-        path = Path(name)
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        if path.is_dir():
-            files = [file for file in files if file.suffix in (".yaml", ".yml")]
-            if not files:
-                raise click.UsageError(f"{name}: no *.yaml or *.yml in this directory")
-        for file in files:
-            sources.setdefault(os.path.realpath(file), Source(file.as_posix(), _read(file)))
+        for file in _files_of(name):
+            sources.setdefault(os.path.realpath(file), Source(file.replace(os.sep, "/"), _read(file)))
     return list(sources.values())
 
 
-def _read(file: Path) -> bytes:
+def _files_of(name: str) -> list[str]:
+    """A file, or the files of a directory that are YAML by their names."""
+    if not os.path.isdir(name):
+        return [name]
+    files = sorted(entry for entry in os.listdir(name) if entry.endswith((".yaml", ".yml")))
+    if not files:
+        raise click.UsageError(f"{name}: no *.yaml or *.yml in this directory")
+    return [os.path.join(name, file) for file in files]
+
+
+def _read(name: str) -> bytes:
     try:
-        return file.read_bytes()
+        with open(name, "rb") as file:
+            return file.read()
     except OSError as error:
-        click.echo(f"error[R0801]: {file.as_posix()}: {error.strerror or error}", err=True)
+        click.echo(f"error[R0801]: {name}: {error.strerror or error}", err=True)
         raise _Stop(USAGE) from None
 
 
@@ -294,7 +300,7 @@ def _setting(text: str) -> Setting:
 
 def _params_file(name: str) -> list[Setting]:
     """The settings of a file: `cart: {version: "2.1"}`, `cart/eu: {…}`, `shop: {domain: …}`."""
-    text, found = decode_text(name, _read(Path(name)))
+    text, found = decode_text(name, _read(name))
     documents, problems = load(name, text) if not found else ([], [])
     found = [*found, *problems]
     settings = []

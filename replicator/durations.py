@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
-_UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
+_PART = r"([0-9]+)(?:\.([0-9]+))?(ms|s|m|h)"
+_NANOSECONDS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
 
-def in_seconds(duration: str) -> Decimal:
-    """The seconds of a duration such as `1m30s` or `500ms`."""
-    return sum((Decimal(number) * _UNITS[unit] for number, unit in _PART.findall(duration)), Decimal(0))
+def nanoseconds(duration: str) -> int:
+    """The nanoseconds of a duration such as `1m30s` or `500ms`; what is below one is dropped."""
+    total = 0
+    for whole, fraction, unit in re.findall(_PART, duration):
+        scale = _NANOSECONDS[unit]
+        total += int(whole) * scale + (int(fraction) * scale // 10 ** len(fraction) if fraction else 0)
+    return total
 
 
 def seconds(duration: str) -> str:
     """A duration in the JSON form of protobuf's Duration: seconds, with `s` at the end."""
-    number = in_seconds(duration).normalize()
-    return f"{number:f}s"
+    whole, rest = divmod(nanoseconds(duration), 10**9)
+    return f"{whole}.{rest:09d}".rstrip("0") + "s" if rest else f"{whole}s"

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from replicator.context import Data
 from replicator.diagnostics import Diagnostic
-from replicator.files import Files, Unreadable
 from replicator.model import Project, Resource
 from replicator.parser import source
 from replicator.parser.source import Mapping, Scalar
 
+if TYPE_CHECKING:
+    from replicator.files import Files
+
 MAX_FILE = 1024 * 1024  # of a ConfigMap, and so of a file in one (kubernetes: v1.MaxSecretSize)
 
 
-def gather(project: Project, files: Files | None) -> tuple[Data, dict[str, str], list[Diagnostic]]:
-    """All that the project's documents name beside themselves; the texts of manifests by name; what is wrong."""
-    gatherer = _Gatherer(files)
+def gather(project: Project, root: str | None) -> tuple[Data, dict[str, str], list[Diagnostic]]:
+    """All that the project's documents name beside themselves; the texts of manifests by name; what is wrong.
+
+    Only files below the root directory are read; without one, none.
+    """
+    gatherer = _Gatherer(root)
     for resource in _resources(project):
         gatherer.manifests_of(resource)
     for scalar in _contents(project):
@@ -41,43 +47,43 @@ def _contents(project: Project) -> Iterator[Scalar]:
 
 
 class _Gatherer:
-    def __init__(self, files: Files | None) -> None:
-        self.files = files
+    def __init__(self, root: str | None) -> None:
+        self.root = root
+        self.files: Files | None = None
         self.manifests: dict[int, tuple[Mapping, ...]] = {}
         self.contents: dict[int, bytes] = {}
         self.texts: dict[str, str] = {}
         self.found: list[Diagnostic] = []
 
-    def unreadable(self, scalar: Scalar, error: Unreadable) -> None:
-        self.found.append(Diagnostic("R0801", str(error), scalar.place, hint=error.hint))
+    def read(self, scalar: Scalar, many: bool) -> list[tuple[str, bytes]]:
+        """The files that a scalar names, by name; none where they cannot be read, which is said."""
+        from replicator.files import Files, Unreadable
 
-    def reader(self) -> Files:
-        if self.files is None:
-            raise Unreadable("files cannot be read here")
-        return self.files
+        try:
+            if self.root is None:
+                raise Unreadable("files cannot be read here")
+            if self.files is None:
+                self.files = Files(self.root)
+            if many:
+                return self.files.match(scalar.place.file, scalar.text)
+            return [(scalar.text, self.files.read(scalar.place.file, scalar.text))]
+        except Unreadable as error:
+            self.found.append(Diagnostic("R0801", str(error), scalar.place, hint=error.hint))
+            return []
 
     def content_of(self, scalar: Scalar) -> None:
-        try:
-            content = self.reader().read(scalar.place.file, scalar.text)
-        except Unreadable as error:
-            self.unreadable(scalar, error)
-            return
-        if len(content) > MAX_FILE:
-            message = f"`{scalar.text}` has {len(content):,} bytes; a ConfigMap holds at most {MAX_FILE:,}"
-            self.found.append(Diagnostic("R0313", message, scalar.place))
-        self.contents[id(scalar)] = content
+        for _, content in self.read(scalar, many=False):
+            if len(content) > MAX_FILE:
+                message = f"`{scalar.text}` has {len(content):,} bytes; a ConfigMap holds at most {MAX_FILE:,}"
+                self.found.append(Diagnostic("R0313", message, scalar.place))
+            self.contents[id(scalar)] = content
 
     def manifests_of(self, resource: Resource) -> None:
         scalar = resource.file
         if scalar is None:
             return
         documents: list[Mapping] = []
-        try:
-            matched = self.reader().match(scalar.place.file, scalar.text)
-        except Unreadable as error:
-            self.unreadable(scalar, error)
-            return
-        for name, raw in matched:
+        for name, raw in self.read(scalar, many=True):
             text, problems = source.decode_text(name, raw)
             self.found += problems
             if problems:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from replicator.diagnostics import Place
 from replicator.expression.values import Kind
@@ -14,8 +14,7 @@ from replicator.parser.source import Node, Scalar
 Form = Literal["copies", "pods"]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Metadata:
+class Metadata(NamedTuple):
     """A document's name, namespace ('' where none is written) and labels."""
 
     name: str
@@ -50,8 +49,7 @@ _PARAM_KINDS: dict[str, Kind] = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class UnitPort:
+class UnitPort(NamedTuple):
     """A port of a unit; numbers are nodes because they may be expressions."""
 
     name: str
@@ -87,8 +85,7 @@ class Unit:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class TypePort:
+class TypePort(NamedTuple):
     """A port of a Type's interface: of a unit, by name, or of a Service in `resources`, by number."""
 
     name: str
@@ -98,8 +95,7 @@ class TypePort:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Resource:
+class Resource(NamedTuple):
     """An entry of `resources` or `shared`: one manifest, or files of them."""
 
     manifest: MappingNode | None
@@ -111,8 +107,7 @@ class Resource:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class External:
+class External(NamedTuple):
     """An implementation that is a host outside of the cluster."""
 
     name: str
@@ -143,16 +138,14 @@ class IslandType:
         return self.metadata.name
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Override:
+class Override(NamedTuple):
     """Values for the islands whose keys match one of the globs."""
 
     globs: tuple[Scalar, ...]
     params: MappingNode
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Patch:
+class Patch(NamedTuple):
     """A change of the objects that a target matches: a strategic merge (a map) or a JSON patch (a list)."""
 
     kind: str
@@ -205,8 +198,7 @@ class IslandSet:
         return self.replicas is not None or self.count is not None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ValueTest:
+class ValueTest(NamedTuple):
     """A header or query parameter to compare. `value` is None for `present` and `absent`."""
 
     name: str
@@ -215,8 +207,7 @@ class ValueTest:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Match:
+class Match(NamedTuple):
     """Conditions that must all hold. `path` is (how it is compared, the path)."""
 
     path: tuple[str, Scalar] | None
@@ -226,8 +217,7 @@ class Match:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Destination:
+class Destination(NamedTuple):
     """One entry of `to`: `kind` is island, spread or service, `target` what it names."""
 
     kind: str
@@ -237,8 +227,7 @@ class Destination:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Route:
+class Route(NamedTuple):
     """One route as it is written."""
 
     name: str

@@ -15,7 +15,6 @@ from replicator.emitters.resources import as_data
 from replicator.expander.islands import Plan
 from replicator.expander.members import natural
 from replicator.expander.values import Setting
-from replicator.files import Files
 from replicator.gather import gather
 from replicator.model import Project
 from replicator.parser import decode, schema, source, stored
@@ -46,7 +45,7 @@ class Options(NamedTuple):
     islands: tuple[str, ...] = ()
     only: str = ""
     max_islands: int = expander.MAX_ISLANDS
-    files: Files | None = None
+    root: str | None = None
     form: str = "yaml"
     with_dsl: bool = False
 
@@ -104,7 +103,7 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     found += check.check(project)
     if has_errors(found):
         return Built(tidy(found), texts)
-    data, more_texts, problems = gather(project, options.files)
+    data, more_texts, problems = gather(project, options.root)
     texts.update(more_texts)
     found += problems
     if has_errors(found):

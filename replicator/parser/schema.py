@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,17 +19,18 @@ KINDS = {"IslandType": "islandtype.json", "IslandSet": "islandset.json", "Routin
 API_VERSION = "replicator.dev/v1alpha1"
 
 
-def directory() -> Path:
+def directory() -> str:
     """Where the schemas are: in the package (a wheel) or beside it (a checkout, an editable install)."""
-    package = Path(__file__).parent.parent
-    inside = package / "schemas"
-    return inside if inside.is_dir() else package.parent / "schemas"
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    inside = os.path.join(package, "schemas")
+    return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(package), "schemas")
 
 
 @cache
 def load(name: str) -> dict[str, Any]:
     """A schema file by its name."""
-    schema: dict[str, Any] = json.loads((directory() / name).read_bytes())
+    with open(os.path.join(directory(), name), "rb") as file:
+        schema: dict[str, Any] = json.load(file)
     return schema
 
 

@@ -1,0 +1,187 @@
+"""A build to a directory, of which only what we wrote is ever touched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+HEADER = b"# Written by replicator; changes to this file are lost.\n"
+_TEMPORARY = ".replicator-"
+
+
+class Foreign(Exception):
+    """Files that the build would write, but that something else has written."""
+
+    def __init__(self, paths: list[str]) -> None:
+        super().__init__(", ".join(paths))
+        self.paths = paths
+
+
+class Busy(Exception):
+    """Another build writes to the directory."""
+
+
+class Difference(NamedTuple):
+    """How a directory differs from a build: a file is missing, different, or stale."""
+
+    path: str
+    what: str
+
+
+def differences(
+    files: Iterable[tuple[str, bytes]], directory: Path, covered: Callable[[str], bool]
+) -> Iterator[Difference]:
+    """Where a directory is not what a build would make of it."""
+    known = set()
+    for path, content in files:
+        known.add(path)
+        there = _read(directory / path)
+        if there is None:
+            yield Difference(path, "missing")
+        elif there != HEADER + content:
+            yield Difference(path, "different")
+    for path in _ours(directory):
+        if path not in known and covered(path):
+            yield Difference(path, "stale")
+
+
+class Written(NamedTuple):
+    """What writing to a directory did: numbers of files."""
+
+    changed: int
+    unchanged: int
+    removed: int
+
+
+def to_directory(files: Iterable[tuple[str, bytes]], directory: Path, covered: Callable[[str], bool]) -> Written:
+    """Make a directory what the build says.
+
+    All new content is written to temporary files first; only when every byte of it is on the disk are they renamed
+    into place, and stale files removed. Files that are as they should be are not touched, nor is anything that was
+    not written by us. Raises `Foreign`, `Busy` and OSError; the directory is then as it was.
+    """
+    made_root = not directory.exists()
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with _locked(directory):
+            return _replace(files, directory, covered)
+    except BaseException:
+        if made_root:
+            _remove_if_empty(directory)
+        raise
+
+
+def _replace(files: Iterable[tuple[str, bytes]], directory: Path, covered: Callable[[str], bool]) -> Written:
+    _sweep(directory)
+    waiting: list[tuple[Path, Path]] = []
+    made: list[Path] = []
+    known: set[str] = set()
+    foreign: list[str] = []
+    unchanged = 0
+    try:
+        for path, content in files:
+            known.add(path)
+            target = directory / path
+            there = _read(target)
+            if there is not None and there == HEADER + content:
+                unchanged += 1
+                continue
+            if there is not None and not there.startswith(HEADER):
+                foreign.append(path)
+                continue
+            _make_directory(target.parent, made)
+            temporary = target.parent / f"{_TEMPORARY}{os.getpid()}-{len(waiting)}.tmp"
+            waiting.append((temporary, target))
+            with temporary.open("wb") as file:
+                file.write(HEADER)
+                file.write(content)
+        if foreign:
+            raise Foreign(foreign)
+    except BaseException:
+        for temporary, _ in waiting:
+            temporary.unlink(missing_ok=True)
+        for parent in reversed(made):
+            _remove_if_empty(parent)
+        raise
+    stale = [path for path in _ours(directory) if path not in known and covered(path)]
+    for temporary, target in waiting:
+        temporary.replace(target)
+    for path in stale:
+        (directory / path).unlink()
+        parent = (directory / path).parent
+        while parent != directory and _remove_if_empty(parent):
+            parent = parent.parent
+    return Written(len(waiting), unchanged, len(stale))
+
+
+def _make_directory(path: Path, made: list[Path]) -> None:
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for one in reversed(missing):
+        one.mkdir()
+        made.append(one)
+
+
+def _remove_if_empty(path: Path) -> bool:
+    try:
+        path.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def _read(path: Path) -> bytes | None:
+    """A file's content; None where there is none. A directory or a link in its place is not ours to replace."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except IsADirectoryError:
+        return b""
+
+
+def _ours(directory: Path) -> Iterator[str]:
+    """The files under a directory that we wrote, by the line that they begin with; links are not followed."""
+    for path in _walk(directory):
+        if path.suffix == ".yaml":
+            with path.open("rb") as file:
+                if file.read(len(HEADER)) == HEADER:
+                    yield path.relative_to(directory).as_posix()
+
+
+def _walk(directory: Path) -> Iterator[Path]:
+    for parent, directories, names in os.walk(directory):
+        directories[:] = sorted(name for name in directories if not name.startswith("."))
+        for name in sorted(names):
+            yield Path(parent, name)
+
+
+def _sweep(directory: Path) -> None:
+    """Remove temporary files that a build left when it was killed: nobody else writes while we hold the lock."""
+    for path in _walk(directory):
+        if path.name.startswith(_TEMPORARY) and path.suffix == ".tmp":
+            path.unlink()
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the directory against other builds; the lock ends with the process, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # no advisory locks on this system
+        yield
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy from None
+        yield
+    finally:
+        os.close(descriptor)
