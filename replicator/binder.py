@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from replicator import names, patching
+from replicator import hosts, names, patching
 from replicator.context import ISLAND_NAME, NO_DATA, Context, Data
 from replicator.decisions import Decision, Decisions
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
@@ -190,6 +190,7 @@ class _Binder:
     def finish(self, made: list[Manifest], context: Context) -> Iterator[Bound]:
         """Write references out in full, put the objects in order, and cut them into text."""
         own = {(manifest.kind, manifest.local): manifest.name for manifest in made if manifest.local}
+        made = self.hosts(made, context)
         known = _Names(own, self.shared_names, context)
         self.found += _twice(made)
         finished = []
@@ -207,6 +208,71 @@ class _Binder:
         context.found = []
         for manifest in sorted(finished, key=order_of):
             yield Bound(manifest, self.render(manifest.body))
+
+    def hosts(self, made: list[Manifest], context: Context) -> list[Manifest]:
+        """The author's objects with the host names in their texts written out, where the scope renames Services."""
+        brought = [one for one in made if one.origin.layer == "resource" and not one.once]
+        services = {
+            one.local: hosts.Service(one.name, self.namespaces_of(one)) for one in made if one.kind == "Service"
+        }
+        if not brought or context.shared or self.plan.own_namespaces or context.pods:
+            return made
+        wanted = self.plan.type.rewrite_hosts
+        judge = hosts.Hosts(services, wanted or frozenset())
+        made = [judge.judge(one) if one.origin.layer == "resource" else one for one in made]
+        own = [one for one in brought if one.kind == "Service"]
+        if own and wanted is None:
+            self.found.append(_undecided(self.plan, own, judge.found))
+        elif own:
+            self.found += _uncalled(self.plan, own, judge.found, brought)
+        return made
+
+    def namespaces_of(self, service: Manifest) -> frozenset[str]:
+        """The namespaces in which an author may have written a Service's name."""
+        written = {self.plan.namespace, "default"} if not service.written else {service.written}
+        return frozenset(written | {self.plan.namespace})
+
+
+def _undecided(plan: SetPlan, services: Sequence[Manifest], found: Sequence[hosts.Found]) -> Diagnostic:
+    """Names of Services change in this scope; whether those in texts do is the author's to say."""
+    place = plan.type.metadata.name_node.place
+    calls = sorted({one.token for one in found})
+    listed = ", ".join(f"`{call}`" for call in calls[:8]) + (" …" if len(calls) > 8 else "")
+    seen = f"texts name {listed}" if calls else "no text that can be seen names one"
+    names_of = ", ".join(sorted(one.local for one in services)[:8])
+    message = f"in `scope: prefix` the Services of `resources` are renamed ({names_of}): {seen}"
+    related = [Related("for example here", one.where.origin.place) for one in found[:3] if one.where.origin.place]
+    related.append(Related("this Set renames", plan.model.metadata.name_node.place))
+    hint = "rewriteHosts: all (or none, or a list of env, args, configMaps, probes, annotations); or scope: namespace"
+    return Diagnostic("R0605", message, place, hint=hint, related=tuple(related))
+
+
+def _uncalled(
+    plan: SetPlan, services: Iterable[Manifest], found: Iterable[hosts.Found], brought: Iterable[Manifest]
+) -> Iterator[Diagnostic]:
+    """A renamed Service that nothing in the island calls by a name that can be seen: an image may have it built in."""
+    called = {one.service for one in found}
+    called |= {port.service.text for port in plan.type.ports.values() if port.service is not None}
+
+    def note(kind: str, reference: Leaf) -> tuple[Leaf, Text | None]:
+        if kind == "Service" and isinstance(reference.value, str):
+            called.add(reference.value)
+        return reference, None
+
+    for manifest in brought:
+        rewrite(manifest.kind, manifest.body, note)
+    for service in services:
+        if service.local not in called and not _is_for_outside(service):
+            message = f"nothing in the island calls the Service `{service.local}` by a name that can be seen"
+            hint = "if an image has the name built in, it breaks in scope: prefix; scope: namespace is safe"
+            yield Diagnostic("R0606", message, service.origin.place, hint=hint, severity="warning")
+
+
+def _is_for_outside(service: Manifest) -> bool:
+    """Whether a Service is reached from outside of the cluster, and so need not be called by a name."""
+    spec = service.body.get("spec")
+    of_type = spec.get("type") if isinstance(spec, Map) else None
+    return isinstance(of_type, Leaf) and of_type.value in ("LoadBalancer", "NodePort")
 
 
 class _Names:

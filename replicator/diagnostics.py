@@ -96,6 +96,8 @@ CODES: dict[str, str] = {
     "R0602": "something that cannot differ between the pods of one StatefulSet",
     "R0603": "a reference that nothing answers",
     "R0604": "a patch that matches nothing",
+    "R0605": "renamed Services whose names in texts nobody has decided on",
+    "R0606": "a renamed Service that nothing is seen to call",
     "R0701": "a Set or island that does not exist",
     "R0702": "a route that no request can reach",
     "R0703": "an each-route whose islands cannot be told apart",

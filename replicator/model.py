@@ -128,6 +128,7 @@ class IslandType:
     units: Mapping[str, Unit]
     resources: tuple[Resource, ...]
     sets: Mapping[str, IslandSet]
+    rewrite_hosts: frozenset[str] | None  # None: it is not said
     implementations: Mapping[str, External]
     external: Mapping[str, tuple[Scalar, ...]]
     node: MappingNode

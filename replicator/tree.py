@@ -85,7 +85,8 @@ Tree = Leaf | Map | List | Repeat
 class Manifest(NamedTuple):
     """One Kubernetes object; with `over` one per island of that Set.
 
-    `local` is its name within the island. With `once` it stands beside the islands, however many ask for it.
+    `local` is its name within the island. With `once` it stands beside the islands, however many ask for it. `written`
+    is the namespace that its author wrote.
     """
 
     api_version: str
@@ -97,6 +98,7 @@ class Manifest(NamedTuple):
     over: str = ""
     local: str = ""
     once: bool = False
+    written: str = ""
 
 
 def text(*parts: str | Hole | Text) -> Text:

@@ -108,6 +108,7 @@ def _object(context: Context, body: Map, node: MappingNode) -> Manifest | None:
         Origin(node.place, "resource"),
         local=local,
         once=once,
+        written=_known(metadata.get("namespace")),
     )
 
 

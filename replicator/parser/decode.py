@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 from replicator.diagnostics import Diagnostic
+from replicator.hosts import FIELDS
 from replicator.model import (
     Destination,
     External,
@@ -113,6 +114,7 @@ def _island_type(root: MappingNode, found: list[Diagnostic]) -> IslandType:
             for name, node in _entries(spec.get("sets"))
         },
         resources=tuple(_resource(cast(MappingNode, node)) for node in _elements(spec.get("resources"))),
+        rewrite_hosts=_rewrite_hosts(spec.data.get("rewriteHosts")),
         implementations={
             name: _external(name, cast(MappingNode, node.get("external")), spec)
             for name, node in _entries(spec.get("implementations"))
@@ -123,6 +125,12 @@ def _island_type(root: MappingNode, found: list[Diagnostic]) -> IslandType:
         },
         node=root,
     )
+
+
+def _rewrite_hosts(given: Any) -> frozenset[str] | None:
+    if given == "all":
+        return frozenset(FIELDS)
+    return None if given is None else frozenset() if given == "none" else frozenset(given)
 
 
 def _type_port(name: str, ports: MappingNode, node: Node) -> TypePort:
