@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from replicator import hosts, names, patching
+from replicator import hosts, names, patching, proofs
 from replicator.context import ISLAND_NAME, NO_DATA, Context, Data
 from replicator.decisions import Decision, Decisions
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
@@ -206,6 +206,7 @@ class _Binder:
         self.found += known.found
         self.found += context.found
         context.found = []
+        self.found += proofs.judge(finished)
         for manifest in sorted(finished, key=order_of):
             yield Bound(manifest, self.render(manifest.body))
 

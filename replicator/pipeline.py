@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import NamedTuple
 
-from replicator import check, expander, identity, stamp
+from replicator import check, expander, identity, proofs, stamp
 from replicator.binder import BoundSet, bind, order_of
 from replicator.context import Context
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
 from replicator.emitters.resources import as_data
-from replicator.expander.islands import Plan
+from replicator.expander.islands import Island, Plan
 from replicator.expander.members import natural
 from replicator.expander.values import Setting
 from replicator.gather import gather
@@ -124,6 +124,7 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     named = [one for one_bound in bound.values() for one in identity.of_set(one_bound)]
     named += (identity.of_routing(one.manifest, plan.sets.get(one.manifest.over)) for one in objects)
     found += identity.clashes(named)
+    found += proofs.shared_values(_uniques(bound.values()))
     rows = []
     for name, one_bound in bound.items():
         slots, origins = _routed(name, objects)
@@ -139,6 +140,20 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
 def _stored(document: source.Document, render: Render) -> bytes:
     """A document of the DSL as an object to be stored beside what is made of it."""
     return "".join(str(piece) for piece in render(as_data(document.root))).encode()
+
+
+def _uniques(bound: Iterable[BoundSet]) -> Iterator[tuple[Island, Sequence[proofs.Unique]]]:
+    """Every island with its values that no other may have; Sets that have none are passed over."""
+    for one in bound:
+        of_shape: dict[str, list[proofs.Unique]] = {}
+        for island in one.plan.islands:
+            shape = one.shape_of(island)
+            if shape not in of_shape:
+                of_shape[shape] = list(proofs.uniques([made.manifest for made in one.stencil(shape).objects]))
+                if not one.varies and not of_shape[shape]:
+                    break
+            if of_shape[shape]:
+                yield island, of_shape[shape]
 
 
 def _start(sources: Sequence[Source]) -> Place | None:
