@@ -166,6 +166,11 @@ class _Binder:
             self.found += patching.unused(self.plan.model.patches, self.used)
         if not self.context.pods:
             return ()
+        for decision in self.decisions.fixed:
+            if self.context.reads(decision.expression) & self.plan.varying:
+                message = "what is there differs between pods of one StatefulSet, whose template is the same for all"
+                hint = "give the islands one value, or form: copies"
+                self.found.append(Diagnostic("R0602", message, decision.scalar.place, hint=hint))
         values = self.decisions.known[self.shape(self.first).split("\n", 2)[2]]
         context = self.context_of(values)
         made, used = patching.apply(context, self.plan.model.patches, list(pods_emitter.emit_set(context)))

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import wraps
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar, cast
@@ -18,7 +19,7 @@ from replicator.expander import MAX_ISLANDS
 from replicator.expander.values import Setting
 from replicator.parser.source import Mapping, decode_text, load
 from replicator.pipeline import PARTS, RENDERERS, Built, Options, Source, build
-from replicator.report import as_json, as_text
+from replicator.report import as_json, as_text, printable
 from replicator.write import to_descriptor
 
 FINE, FINDINGS, USAGE, BUG = 0, 1, 2, 3
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = cli.main(args=arguments, prog_name="replicator", standalone_mode=False)
         return code if isinstance(code, int) else FINE
+    except SystemExit:  # click's answer to a reader that has gone
+        return USAGE
     except _Stop as stop:
         return stop.code
     except click.exceptions.Exit as stop:
@@ -53,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except OSError as error:
-        click.echo(f"error[R0803]: the output cannot be written: {error.strerror or error}", err=True)
+        with suppress(OSError, AttributeError):
+            click.echo(f"error[R0803]: the output cannot be written: {error.strerror or error}", err=True)
         return USAGE
     except Exception as error:
         if "--debug" in (arguments if arguments is not None else sys.argv):
@@ -165,7 +169,7 @@ def build_command(
     built = asked.build(islands=islands, only=only or "", form=form, with_dsl=with_dsl)
     _report(built)
     if has_errors(built.diagnostics):
-        return FINDINGS
+        return _code(built)
     if output is None:
         _to_stdout(progress(built.texts(), "parts"))
         return FINE
@@ -224,7 +228,7 @@ def _to_stdout(texts: Iterable[bytes]) -> None:
 
 def progress(parts: Iterable[Part], what: str) -> Iterator[Part]:
     """The parts; on a terminal, how many there were, once it takes more than a second."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield from parts
         return
     start = shown = monotonic()
@@ -248,22 +252,37 @@ def validate_command(asked: Asked, form: str) -> int:
         click.echo(as_json(built.diagnostics), nl=False)
     else:
         _report(built)
-    return FINDINGS if has_errors(built.diagnostics) else FINE
+    return _code(built)
+
+
+def _code(built: Built) -> int:
+    """The exit code of a build: where only flags are wrong, it was not asked rightly."""
+    errors = [one for one in built.diagnostics if one.severity == "error"]
+    if errors and all(one.code == "R0802" for one in errors):
+        return USAGE
+    return FINDINGS if errors else FINE
 
 
 def _report(built: Built) -> None:
     if built.diagnostics:
-        colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        colour = (
+            sys.stderr is not None
+            and sys.stderr.isatty()
+            and not os.environ.get("NO_COLOR")
+            and os.environ.get("TERM") != "dumb"
+        )
         click.echo(as_text(built.diagnostics, built.sources, colour), nl=False, err=True, color=colour)
 
 
 def _sources(inputs: Sequence[str]) -> list[Source]:
     """The inputs' bytes. A directory stands for its YAML files in order of their names."""
-    if not inputs:
+    if not inputs or "" in inputs:
         raise click.UsageError("nothing to compile: name a FILE, a DIR, or - for standard input")
     sources: dict[str, Source] = {}
     for name in inputs:
         if name == "-":
+            if sys.stdin is None:
+                raise click.UsageError("standard input is closed")
             sources[name] = Source("<stdin>", sys.stdin.buffer.read())
             continue
         for file in _files_of(name):
@@ -286,12 +305,16 @@ def _read(name: str) -> bytes:
         with open(name, "rb") as file:
             return file.read()
     except OSError as error:
-        click.echo(f"error[R0801]: {name}: {error.strerror or error}", err=True)
+        click.echo(f"error[R0801]: {printable(name)}: {error.strerror or error}", err=True)
         raise _Stop(USAGE) from None
 
 
 def _setting(text: str) -> Setting:
     match = _SETTING.fullmatch(text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise click.UsageError("--set: the value is not UTF-8 text") from None
     if match is None:
         raise click.UsageError(f"--set {text}: SET.PARAM=VALUE or SET/KEY.PARAM=VALUE")
     target, key, param, value = match.groups()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from replicator.diagnostics import Diagnostic, Place
 from replicator.expander.islands import SetPlan
 from replicator.expression.template import Call, Expr, Path, Template, parse
-from replicator.expression.values import OMIT, STRUCTURAL, Failure, Kind, text_of
+from replicator.expression.values import MAX_TEXT, OMIT, STRUCTURAL, Failure, Kind, text_of
 from replicator.kinds import CLUSTER_SCOPED
 from replicator.model import IslandType, TypePort, Unit
 from replicator.parser.source import Mapping as MappingNode
@@ -70,6 +70,8 @@ class Context:
         self.item = item
         self.key = key
         self.found: list[Diagnostic] = []
+        self.lets: dict[str, Text | Hole] = {}
+        self.let_reads: dict[str, frozenset[Path]] = {}
         self.bound: dict[Place, Scalar] = {}
         """The scalars that have been bound to texts with holes, by their places."""
         attributes = frozenset() if shared else island_attributes(plan.model)
@@ -304,11 +306,24 @@ class Context:
 
     def _name(self, path: Path, scalar: Scalar) -> Text | Hole:
         if path[0] == "let":
-            derived = self.type.let[path[1]]
-            whole = parse(derived.text).whole
-            if whole is not None:
-                return self._bind(whole, scalar)
-            return self.text(derived)
+            if path[1] not in self.lets:
+                self.lets[path[1]] = self._derived(path[1], scalar)
+            return self.lets[path[1]]
+        return self._atom(path, scalar)
+
+    def _derived(self, name: str, scalar: Scalar) -> Text | Hole:
+        """What a derived value stands for; a text that grows without bound is an error."""
+        derived = self.type.let[name]
+        whole = parse(derived.text).whole
+        if whole is not None:
+            return self._bind(whole, derived)
+        made = self.text(derived)
+        if sum(len(part) if isinstance(part, str) else 1 for part in made) > MAX_TEXT:
+            self.fail(Failure(f"a text of more than {MAX_TEXT // 1024} KiB", code="R0407"), derived)
+            return ()
+        return made
+
+    def _atom(self, path: Path, scalar: Scalar) -> Text | Hole:
         if path[0] == "island":
             if path[1] == "set":
                 return self.set_name
@@ -335,8 +350,10 @@ class Context:
         found: set[Path] = set()
         for path in expression.reads:
             if path[0] == "let":
-                for inner in parse(self.type.let[path[1]].text).expressions:
-                    found |= self.reads(inner)
+                if path[1] not in self.let_reads:
+                    inner = [self.reads(one) for one in parse(self.type.let[path[1]].text).expressions]
+                    self.let_reads[path[1]] = frozenset().union(*inner)
+                found |= self.let_reads[path[1]]
             elif path != ("omit",) and path[0] != "item":
                 found.add(path[:2])
         for call in expression.calls:
@@ -345,9 +362,13 @@ class Context:
 
     def evaluate(self, expression: Expr, scope: Any) -> Any:
         """An expression's value for one island. Raises `Failure`."""
+        return self._evaluate(expression, scope, {})
+
+    def _evaluate(self, expression: Expr, scope: Any, lets: dict[str, Any]) -> Any:
+        """The same; `lets` are the derived values that are known already."""
         if expression.path:
             try:
-                return self._value_of(scope)(expression.path)
+                return self._value_of(scope, lets)(expression.path)
             except KeyError:
                 if expression.path == ("omit",):
                     return OMIT
@@ -355,7 +376,7 @@ class Context:
         if expression.call:
             return self._result(expression.call, scope)
         assert expression.program is not None
-        return expression.program.run(self._value_of(scope), lambda call: self._result(call, scope))
+        return expression.program.run(self._value_of(scope, lets), lambda call: self._result(call, scope))
 
     def _result(self, call: Call, scope: Any) -> Any:
         if call.function in ("keys", "addresses"):
@@ -363,7 +384,7 @@ class Context:
         result = assemble(self.call(call), scope)
         return int(result) if call.function == "port" else result
 
-    def _value_of(self, scope: Any) -> Callable[[Path], Any]:
+    def _value_of(self, scope: Any, lets: dict[str, Any]) -> Callable[[Path], Any]:
         def value_of(path: Path) -> Any:
             if path == ("omit",):
                 raise KeyError(path)
@@ -371,16 +392,23 @@ class Context:
                 return _walk(self.item, path[1:])
             if path[0] != "let":
                 return scope.value(path)
-            scalar = self.type.let[path[1]]
-            template: Template = parse(scalar.text)
-            if "{{" not in scalar.text:
-                return scalar.data
-            if template.whole:
-                return self.evaluate(template.whole, scope)
-            parts = template.parts
-            return "".join(part if isinstance(part, str) else text_of(self.evaluate(part, scope)) for part in parts)
+            if path[1] not in lets:
+                lets[path[1]] = self._let(self.type.let[path[1]], scope, lets)
+            return lets[path[1]]
 
         return value_of
+
+    def _let(self, scalar: Scalar, scope: Any, lets: dict[str, Any]) -> Any:
+        if "{{" not in scalar.text:
+            return scalar.data
+        template: Template = parse(scalar.text)
+        if template.whole:
+            return self._evaluate(template.whole, scope, lets)
+        parts = template.parts
+        texts = [part if isinstance(part, str) else text_of(self._evaluate(part, scope, lets)) for part in parts]
+        if sum(map(len, texts)) > MAX_TEXT:
+            raise Failure(f"a text of more than {MAX_TEXT // 1024} KiB", code="R0407")
+        return "".join(texts)
 
 
 def _walk(value: Any, steps: Path) -> Any:

@@ -194,7 +194,7 @@ def _routing(
             tables.append(table)
     found += routes.unique_hosts(tables)
     return [
-        stamp.RoutingObject(table.name, manifest, render(manifest.body))
+        stamp.RoutingObject(table.name, manifest, render(manifest.body), table.places)
         for table in tables
         for manifest in import_module(EMITTERS[table.provider]).emit(table)
     ]
@@ -203,7 +203,10 @@ def _routing(
 def _routed(name: str, objects: Sequence[stamp.RoutingObject]) -> tuple[list[Slot], dict[Hole, Place | None]]:
     """The slots that routing objects fill from one Set, and the places of their holes."""
     slots = [slot for one in objects for over, slot in one.slots() if over == name]
-    places = {hole: place for one in objects for hole, place in stamp.hole_places(one.manifest.body)} if slots else {}
+    places: dict[Hole, Place | None] = {}
+    for one in objects if slots else ():
+        for hole, place in stamp.hole_places(one.manifest.body):
+            places.setdefault(hole, one.places.get(hole.source, place))
     return slots, places
 
 

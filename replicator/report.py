@@ -82,7 +82,7 @@ def _snippet(arrow: str, place: Place, lines: Mapping[str, list[str]], note: str
     where = f"  {arrow} {printable(place.file)}{position}"
     text = lines.get(place.file, [])
     if not 1 <= place.line <= len(text):
-        return [f"{where} {note}".rstrip()]
+        return [f"{where} {printable(note)}".rstrip()]
     line = text[place.line - 1].rstrip("\r")
     start = min(place.column - 1, len(line))
     end = place.end_column - 1 if place.end_line == place.line else len(line)
@@ -95,7 +95,7 @@ def _snippet(arrow: str, place: Place, lines: Mapping[str, list[str]], note: str
         where,
         f" {gutter} |",
         f" {place.line} | {printable(shown)}",
-        f" {gutter} | {marker} {note}".rstrip(),
+        f" {gutter} | {marker} {printable(note)}".rstrip(),
     ]
 
 

@@ -18,10 +18,12 @@ from replicator.parser.patterns import re2_problem
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Scalar
 from replicator.scope import ISLAND
-from replicator.sources import WEIGHT, Atom, Computed, assemble, reads
-from replicator.tree import Hole, Leaf, Text, text
+from replicator.sources import WEIGHT, Atom, Computed, NotEmpty, PathPart, assemble, reads
+from replicator.tree import Hole, Leaf, Source, Text, text
+from replicator.yaml_text import SAFE
 
 DEFAULT_TIMEOUT = "15s"
+MAX_BODY = 4096  # bytes of a fixed response (Envoy: max_direct_response_body_size_bytes)
 # RFC 3986 `pchar` and `/`; `%` must begin an escape.
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _HOST = re.compile(rf"(?:\*|(?:\*\.)?{names.SUBDOMAIN.pattern})(?::[0-9]{{1,5}})?")
@@ -119,6 +121,7 @@ class Table(NamedTuple):
     hosts: tuple[str, ...]
     rules: tuple[Rule, ...]
     place: Place
+    places: Mapping[Source, Place]
 
     def backends(self) -> Iterator[Backend]:
         """Every backend once, those of whole Sets first; one island's is left out where its whole Set is there."""
@@ -159,6 +162,7 @@ class _Compiler:
         self.params = plan.routing_params[routing.name]
         self.contexts = {name: Context(one.plan, {}) for name, one in bound.items()}
         self.found: list[Diagnostic] = []
+        self.places: dict[Source, Place] = {}
 
     def say(self, code: str, message: str, place: Place, hint: str = "", *related: Related) -> None:
         self.found.append(Diagnostic(code, message, place, hint=hint, related=related))
@@ -169,6 +173,9 @@ class _Compiler:
         if not metadata.namespace:
             hint = "metadata: {namespace: …}: routes name Services and hosts across namespaces"
             self.say("R0704", "a Routing needs a namespace", metadata.name_node.place, hint)
+        upstreams = routing.node.get("spec", "gloo", "namespace")
+        if upstreams is not None and not names.is_label(upstreams.data):
+            self.say("R0304", f"`{upstreams.data}` is no namespace's name", upstreams.place)
         rules = [rule for route in routing.routes if (rule := self.rule(route)) is not None]
         self.reachable(rules)
         return Table(
@@ -180,10 +187,19 @@ class _Compiler:
             hosts=self.hosts(),
             rules=tuple(rules),
             place=metadata.name_node.place,
+            places=self.places,
         )
 
     def reachable(self, rules: Sequence[Rule]) -> None:
         """What follows a rule that takes every request gets none."""
+        first: dict[Condition, Rule] = {}
+        for rule in rules:
+            same = [first.get(condition) for condition in rule.conditions]
+            if rule.conditions and all(one is not None for one in same) and same[0] is not None:
+                related = Related("it has the same match", same[0].place)
+                self.say("R0702", "no request reaches this route", rule.place, "give it another match", related)
+            for condition in rule.conditions if not rule.over else ():
+                first.setdefault(condition, rule)
         for number, rule in enumerate(rules):
             if any(_takes_all(condition) for condition in rule.conditions):
                 for hidden in rules[number + 1 :]:
@@ -202,7 +218,7 @@ class _Compiler:
 
     def host(self, scalar: Scalar) -> str:
         host = self.static(scalar)
-        if not _HOST.fullmatch(host) or len(host) > names.MAX_SUBDOMAIN:
+        if not _is_host(host):
             self.say("R0706", f"`{host}` is no host", scalar.place, "shop.example.com, or *.example.com")
         return host
 
@@ -211,6 +227,9 @@ class _Compiler:
     def static(self, scalar: Scalar) -> str:
         """A text that does not depend on an island."""
         bound = self.text(scalar)
+        if any(isinstance(part, Hole) for part in bound):
+            message = "this cannot differ between islands"
+            self.say("R0708", message, scalar.place, "without `to`, an each-route goes to its own island")
         return "".join(part for part in bound if isinstance(part, str))
 
     def text(self, scalar: Scalar) -> Text:
@@ -220,7 +239,12 @@ class _Compiler:
         parts: list[str | Hole] = []
         for part in parse(scalar.text).parts:
             try:
-                parts.append(part if isinstance(part, str) else self.expression(part))
+                bound = part if isinstance(part, str) else self.expression(part)
+                parts.append(bound)
+                if isinstance(bound, Hole):
+                    self.places[bound.source] = scalar.place
+                    self.places[PathPart(bound.source)] = scalar.place
+                    self.places[NotEmpty(bound.source)] = scalar.place
             except Failure as failure:
                 self.say(failure.code, str(failure), scalar.place, failure.hint)
         return text(*parts)
@@ -270,7 +294,7 @@ class _Compiler:
         conditions = tuple(self.condition(match) for match in route.matches)
         if not conditions:
             conditions = (Condition("prefix", ("/",), (), (), ()),)
-        if each is not None and len(each.islands) > 1 and not any(_tells_apart(one, each) for one in conditions):
+        if each is not None and len(each.islands) > 1 and not all(_tells_apart(one, each) for one in conditions):
             hint = "use {{ island.key }} in its match" if each.above is None else "use {{ island.name }} in its match"
             message = "the first island of this route hides all the others: its match is the same for all"
             self.say("R0703", message, route.place, hint)
@@ -305,6 +329,10 @@ class _Compiler:
             op, scalar = match.path
             path = self.regex(scalar) if op == "regex" else self.path(scalar, op)
         headers = tuple(self.test(test, "header") for test in match.headers)
+        for number, one in enumerate(headers):
+            if any(one.name == other.name for other in headers[:number]):
+                message = f"the header `{one.name}` is written twice: names are the same in upper and lower case"
+                self.say("R0706", message, match.headers[number].place)
         query = tuple(self.test(test, "query parameter") for test in match.query)
         return Condition(op, path, headers, query, match.methods)
 
@@ -315,8 +343,14 @@ class _Compiler:
         if what != "header" and test.op == "absent":
             self.say("R0708", "no proxy can match on a query parameter that is absent", test.place)
         value: Text = ()
+        if not name:
+            self.say("R0706", "a query parameter without a name", test.place)
         if test.value is not None:
             value = self.regex(test.value) if test.op == "regex" else self.text(test.value)
+            if test.op == "regex" and not value:
+                self.say("R0706", "an empty regular expression", test.value.place, "`exact` takes an empty text")
+            if len(value) == 1 and isinstance(value[0], Hole) and value[0].kind not in SAFE:
+                value = (Hole(value[0].kind, NotEmpty(value[0].source)),)
         return Test(name, test.op, value)
 
     def regex(self, scalar: Scalar) -> Text:
@@ -328,7 +362,10 @@ class _Compiler:
 
     def path(self, scalar: Scalar, op: str) -> Text:
         """A path as proxies take it: Gloo refuses what is not normal, and other proxies normalise before they match."""
-        value = self.text(scalar)
+        value = tuple(
+            Hole(part.kind, PathPart(part.source)) if isinstance(part, Hole) and part.kind not in SAFE else part
+            for part in self.text(scalar)
+        )
         sample = "".join(part if isinstance(part, str) else "0" for part in value)
         steps = sample.split("/")
         if not sample.startswith("/"):
@@ -356,18 +393,29 @@ class _Compiler:
         if not targets:
             return None
         weights = [target.weight for target in targets]
-        if len(targets) > 1 and all(weight == 0 for weight in weights):
+        if all(weight == 0 for weight in weights):
             self.say("R0705", "all weights are zero: nobody would get a request", route.place)
         host = route.rewrite.items.get("host") if route.rewrite else None
         return Forward(
             targets=tuple(targets),
             timeout=route.timeout.text if route.timeout else DEFAULT_TIMEOUT,
             retries=route.retries.data if route.retries else None,
-            host=self.text(host) if isinstance(host, Scalar) else None,
+            host=self.one_host(host) if isinstance(host, Scalar) else None,
         )
+
+    def one_host(self, scalar: Scalar) -> Text:
+        """A host that a request is given: no wildcard."""
+        value = self.text(scalar)
+        sample = "".join(part if isinstance(part, str) else "x" for part in value)
+        if sample.startswith("*") or not _is_host(sample):
+            self.say("R0706", f"`{sample}` is no host", scalar.place, "web.example.com")
+        return value
 
     def redirect(self, node: MappingNode) -> Redirect:
         data = node.data
+        host = node.items.get("host")
+        if isinstance(host, Scalar):
+            self.one_host(host)
         for field in ("path", "prefix"):
             scalar = node.items.get(field)
             if isinstance(scalar, Scalar):
@@ -388,6 +436,8 @@ class _Compiler:
         node = route.respond
         if isinstance(node, MappingNode):
             body = node.items.get("body")
+            if isinstance(body, Scalar) and len(body.text.encode()) > MAX_BODY:
+                self.say("R0706", f"a body of more than {MAX_BODY:,} bytes", body.place, "Envoy takes no longer one")
             return Respond(node.data["status"], self.text(body) if isinstance(body, Scalar) else ())
         assert node is not None
         return Respond(node.data, ())
@@ -489,9 +539,10 @@ class _Compiler:
 
     def service(self, destination: Destination, port: Scalar | None) -> Iterator[Backend]:
         name = self.static(destination.target)
-        namespace, _, service = name.rpartition("/")
-        namespace = namespace or self.routing.metadata.namespace
-        if not names.is_label_1035(service) or not names.is_label(namespace or "x"):
+        namespace, slash, service = name.rpartition("/")
+        if not slash:
+            namespace = self.routing.metadata.namespace or "x"
+        if not names.is_label_1035(service) or not names.is_label(namespace):
             self.say("R0304", f"`{name}` is no Service's name", destination.target.place, "NAME or NAMESPACE/NAME")
             return
         if port is None or kind_of(port.data) != "int" or not 0 < port.data < 65536:
@@ -507,6 +558,11 @@ def _speaks_http2(plan: SetPlan, port: TypePort) -> bool:
     unit = plan.type.units.get(port.unit.text) if port.unit else None
     protocol = unit.ports[port.port.text].app_protocol if unit else None
     return protocol is not None and protocol.data in ("grpc", "http2", "kubernetes.io/h2c")
+
+
+def _is_host(host: str) -> bool:
+    port = host.rpartition(":")[2] if ":" in host else "1"
+    return _HOST.fullmatch(host) is not None and len(host) <= names.MAX_SUBDOMAIN and 0 < int(port) < 65536
 
 
 def _takes_all(condition: Condition) -> bool:

@@ -20,6 +20,8 @@ ISLAND: dict[str, Kind] = {
     "ordinal": "int",
 }
 
+MAX_LET_DEPTH = 50  # derived values that one is made of, one through another
+
 # Function -> (number of arguments, what they are).
 _FUNCTIONS = {
     "host": (1, "unit"),
@@ -230,6 +232,9 @@ def let_kinds(
 
     def resolve(name: str, above: tuple[str, ...]) -> None:
         scalar = island_type.let[name]
+        if len(above) > MAX_LET_DEPTH:
+            kinds[name] = "any"
+            return
         if "{{" not in scalar.text:
             kinds[name] = _static_kind(scalar)
             return

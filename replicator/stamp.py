@@ -14,7 +14,7 @@ from replicator.diagnostics import Diagnostic, Place, Related
 from replicator.expander.islands import Island, SetPlan, island_place
 from replicator.expression.values import Failure, text_of
 from replicator.sources import hole_reader, text_reader
-from replicator.tree import Hole, Leaf, List, Manifest, Map, Repeat, Text, Tree
+from replicator.tree import Hole, Leaf, List, Manifest, Map, Repeat, Source, Text, Tree
 from replicator.yaml_text import Piece, Repetition, Slot
 
 Read = Callable[[Island], Any]
@@ -294,11 +294,9 @@ def hole_places(node: Tree) -> Iterator[tuple[Hole, Place | None]]:
     elif isinstance(node, Map):
         for _, child in node.items:
             yield from hole_places(child)
-    elif isinstance(node, List):
+    elif isinstance(node, (List, Repeat)):
         for child in node.items:
             yield from hole_places(child)
-    elif isinstance(node, Repeat):
-        yield from hole_places(node.item)
 
 
 class RoutingObject(NamedTuple):
@@ -307,6 +305,7 @@ class RoutingObject(NamedTuple):
     owner: str
     manifest: Manifest
     pieces: tuple[Piece, ...]
+    places: Mapping[Source, Place]
 
     def slots(self) -> Iterator[tuple[str, Slot]]:
         """The slots to be filled once for each island, with the Set's path."""

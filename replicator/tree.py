@@ -73,9 +73,9 @@ class List(NamedTuple):
 
 
 class Repeat(NamedTuple):
-    """One item for each island of a Set: `over` is the Set's path."""
+    """Some items for each island of a Set: `over` is the Set's path."""
 
-    item: Tree
+    items: tuple[Tree, ...]
     over: str
 
 

@@ -167,7 +167,9 @@ def _json_list(node: List, out: list[Piece]) -> None:
     for number, item in enumerate(node.items):
         if isinstance(item, Repeat):
             inner: list[Piece] = []
-            _json(item.item, inner)
+            for index, repeated in enumerate(item.items):
+                inner.append("," if index else "")
+                _json(repeated, inner)
             out.append(Repetition(_joined(inner), item.over, ","))
         else:
             _json(item, out)
@@ -194,12 +196,18 @@ def _json_leaf(value: object, out: list[Piece]) -> None:
 
 def _joined(pieces: list[Piece]) -> tuple[Piece, ...]:
     joined: list[Piece] = []
+    run: list[str] = []
     for piece in pieces:
-        if isinstance(piece, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += piece
-        elif piece != "":
-            joined.append(piece)
-    return tuple(joined)
+        if isinstance(piece, str):
+            run.append(piece)
+            continue
+        if run:
+            joined.append("".join(run))
+            run = []
+        joined.append(piece)
+    if run:
+        joined.append("".join(run))
+    return tuple(piece for piece in joined if piece != "")
 
 
 def _block(node: Tree, indent: int, lead: str, out: list[Piece]) -> None:
@@ -214,7 +222,8 @@ def _block(node: Tree, indent: int, lead: str, out: list[Piece]) -> None:
             start = pad if number or not lead else lead
             if isinstance(item, Repeat):
                 inner: list[Piece] = []
-                _item(item.item, indent, start, inner)
+                for repeated in item.items:
+                    _item(repeated, indent, start, inner)
                 out.append(Repetition(_joined(inner), item.over))
             else:
                 _item(item, indent, start, out)

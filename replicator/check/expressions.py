@@ -10,7 +10,7 @@ from replicator.diagnostics import Diagnostic, Related
 from replicator.expression.template import parse
 from replicator.model import IslandSet, IslandType, Project, Resource
 from replicator.parser.source import Mapping, Node, Scalar
-from replicator.scope import ISLAND, Scope, island_attributes, keys, let_kinds, let_reads, scalars
+from replicator.scope import ISLAND, MAX_LET_DEPTH, Scope, island_attributes, keys, let_kinds, let_reads, scalars
 
 
 def type_expressions(project: Project) -> Iterator[Diagnostic]:
@@ -33,14 +33,20 @@ def type_expressions(project: Project) -> Iterator[Diagnostic]:
             )
             found = [*_judge_type(island_type, spec, scope), *_judge_patches(user.model if user else None, scope)]
             for diagnostic in found:
-                if user and "there is no `island." in diagnostic.message:
-                    why = "has no namespace" if "namespace" in diagnostic.message else "has keys, not ordinals"
+                if user and diagnostic.message in _ABSENT:
+                    why = _ABSENT[diagnostic.message]
                     related = (Related(f"this Set {why}", user.model.metadata.name_node.place),)
                     diagnostic = diagnostic._replace(related=related)
                 elif user and "there is no `parent`" in diagnostic.message:
                     related = (Related("this Set is inside no island", user.model.metadata.name_node.place),)
                     diagnostic = diagnostic._replace(related=related)
                 yield diagnostic
+
+
+_ABSENT = {
+    "there is no `island.namespace` here": "has no namespace",
+    "there is no `island.ordinal` here": "has keys, not ordinals",
+}
 
 
 def _judge_patches(model: IslandSet | None, scope: Scope) -> Iterator[Diagnostic]:
@@ -76,9 +82,12 @@ def _inherited(project: Project, user: User) -> frozenset[str]:
 def _judge_type(island_type: IslandType, spec: Mapping, scope: Scope) -> Iterator[Diagnostic]:
     for name, scalar in island_type.let.items():
         yield from scope.judge(scalar)
-        if cycle := _cycle(island_type, name):
+        cycle, too_long = _chain(island_type, name)
+        if cycle:
             message = "derived values refer to each other: " + " → ".join(cycle)
             yield Diagnostic("R0402", message, scalar.place)
+        elif too_long:
+            yield Diagnostic("R0407", f"more than {MAX_LET_DEPTH} derived values, one made of another", scalar.place)
     for inner in island_type.sets.values():
         given: list[Node | None] = [inner.count, inner.keys, inner.params]
         for node in (*given, *(override.params for override in inner.overrides)):
@@ -97,28 +106,35 @@ def _judge_type(island_type: IslandType, spec: Mapping, scope: Scope) -> Iterato
     units = spec.items.get("units")
     for name, node in units.items.items() if isinstance(units, Mapping) else ():
         unit = island_type.units[name]
-        fixed = {"kind", "init"} | ({"storage"} if unit.storage else set())
+        fixed = {"kind", "init"} | {field for field in ("storage", "env") if field in unit.node.items}
         for field, child in node.items.items() if isinstance(node, Mapping) else ():
             if field in fixed:
                 yield from _no_expressions(*_literal_parts(field, child))
+            literal = (
+                {id(scalar) for part in _literal_parts(field, child) for scalar in scalars(part)}
+                if field in fixed
+                else set()
+            )
             for scalar in scalars(child):
-                if field not in ("kind", "init"):
+                if id(scalar) not in literal:
                     yield from scope.judge(scalar)
 
 
-def _cycle(island_type: IslandType, name: str) -> list[str]:
-    """How a derived value comes to refer to itself, if it does."""
-    paths = [[name]]
+def _chain(island_type: IslandType, name: str) -> tuple[list[str], bool]:
+    """How a derived value comes to refer to itself; or whether it is too long a way from others."""
     seen: set[str] = set()
-    while paths:
-        path = paths.pop()
+    waiting: list[tuple[str, ...]] = [(name,)]
+    while waiting:
+        path = waiting.pop(0)
+        if len(path) > MAX_LET_DEPTH:
+            return [], True
         for other in let_reads(island_type.let[path[-1]]):
             if other == name:
-                return [*path, name]
+                return [*path, name], False
             if other in island_type.let and other not in seen:
                 seen.add(other)
-                paths.append([*path, other])
-    return []
+                waiting.append((*path, other))
+    return [], False
 
 
 def _judge_resources(resources: Iterable[Resource], scope: Scope) -> Iterator[Diagnostic]:
@@ -152,6 +168,9 @@ def shared_expressions(project: Project) -> Iterator[Diagnostic]:
 
 def _literal_parts(field: str, node: Node) -> list[Node | None]:
     """The parts of a unit's field that decide names, and so are literal."""
+    if field == "env" and isinstance(node, Mapping):
+        sources = [source for source in node.items.values() if isinstance(source, Mapping)]
+        return [source.items.get(part) for source in sources for part in ("key", "field")]
     if field == "storage" and isinstance(node, Mapping):
         return [claim.items.get("name") for claim in node.items.values() if isinstance(claim, Mapping)]
     return [node]
@@ -206,6 +225,8 @@ def routing_expressions(project: Project) -> Iterator[Diagnostic]:
         for route in routing.routes:
             each = set_at(project, route.each.text) if route.each else None
             scope = plain
+            if route.each and each is None:  # which is said when the Set is looked up
+                scope = Scope(routing.params, frozenset(ISLAND))
             if each is not None:
                 attributes = island_attributes(each.model) | _inherited(project, each)
                 scope = Scope(routing.params, attributes, parent=each.inside)

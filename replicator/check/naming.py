@@ -32,7 +32,7 @@ def legal_names(project: Project) -> Iterator[Diagnostic]:
         metadata = document.metadata
         root = document.node
         name = metadata.name
-        if not names.is_label_1035(name):
+        if not names.is_label_1035(name) and "{{" not in name:
             hint = "at most 63 of a-z, 0-9 and `-`, beginning with a letter, ending with a letter or digit"
             yield Diagnostic(
                 "R0304", f"`{name}` is no name for a {root.data['kind']}", metadata.name_node.place, hint=hint
@@ -43,13 +43,15 @@ def legal_names(project: Project) -> Iterator[Diagnostic]:
         yield from _reserved_labels(root.get("metadata", "labels"))
     for island_type in project.types:
         for unit in island_type.units.values():
-            if not names.is_label(unit.name):
+            if not names.is_label(unit.name) and "{{" not in unit.name:
                 hint = "at most 63 of a-z, 0-9 and `-`, a letter or digit at both ends"
                 yield Diagnostic("R0304", f"`{unit.name}` is no name for a unit", unit.place, hint=hint)
             for port in unit.ports.values():
                 yield from _legal_port(port.name, port.place)
             for name in unit.env.items if unit.env else ():
                 place = unit.env.key_place(name) if unit.env else unit.place
+                if "{{" in name:
+                    continue
                 if not names.ENVIRONMENT.fullmatch(name):
                     yield Diagnostic("R0304", f"`{name}` is no name for an environment variable", place)
                 elif name.startswith("REPLICATOR_ISLAND_"):

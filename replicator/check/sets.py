@@ -16,7 +16,7 @@ def types_exist(project: Project) -> Iterator[Diagnostic]:
     known = {island_type.name for island_type in project.types}
     for island_set in all_sets(project):
         name = island_set.type.text
-        if name not in known:
+        if name not in known and "{{" not in name:
             hint = nearest(name, known) or "give the file that holds it to the same build"
             yield Diagnostic("R0302", f"there is no IslandType `{name}`", island_set.type.place, hint=hint)
 

@@ -44,8 +44,9 @@ def same_number(ports: Iterable[UnitPort], number: Callable[[UnitPort], Scalar],
 def port_clashes(project: Project) -> Iterator[Diagnostic]:
     for island_type in project.types:
         for unit in island_type.units.values():
-            yield from same_number(unit.ports.values(), lambda port: port.container, "ports")
-            if all(port.container is not port.service for port in unit.ports.values()):
+            said = list(same_number(unit.ports.values(), lambda port: port.container, "ports"))
+            yield from said
+            if not said:
                 yield from same_number(unit.ports.values(), lambda port: port.service, "Service ports")
 
 
@@ -132,6 +133,15 @@ def workloads(project: Project) -> Iterator[Diagnostic]:
                 yield Diagnostic("R0202", "an autoscaler needs a metric: cpu, memory or metrics", place, hint="cpu: 70")
             yield from _claims(unit)
             yield from same_volumes([unit])
+            if unit.service and "selector" in unit.service.items:
+                message = "`selector` comes from the compiler: it keeps islands apart"
+                yield Diagnostic("R0307", message, unit.service.key_place("selector"))
+            for path in unit.storage.items if unit.storage else ():
+                if unit.files and path in unit.files.items:
+                    related = (Related("the file", unit.files.key_place(path)),)
+                    message = f"a file and a volume at one path, `{path}`"
+                    assert unit.storage
+                    yield Diagnostic("R0305", message, unit.storage.key_place(path), related=related)
             if unit.service and not unit.ports:
                 message = "`service` of a unit without `ports`: it has no Service"
                 yield Diagnostic("R0307", message, unit.node.key_place("service"), hint="give it `ports`")
@@ -150,6 +160,8 @@ def _claims(unit: Unit) -> Iterator[Diagnostic]:
             yield Diagnostic("R0307", f"`{path}` is no path to mount at", place, hint="an absolute path")
         name = claim.data.get("name") or names.claim_name(path)
         earlier = first.setdefault(name, path)
+        if "{{" in name:
+            continue
         if not names.is_label(name):
             yield Diagnostic("R0304", f"`{name}` is no name for a volume", place)
         elif earlier != path:

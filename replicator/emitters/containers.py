@@ -12,7 +12,7 @@ from replicator.expression.values import Failure
 from replicator.kinds import CONTAINER_ORDER
 from replicator.model import Unit
 from replicator.parser.source import Mapping as MappingNode
-from replicator.parser.source import Scalar, Sequence
+from replicator.parser.source import Node, Scalar, Sequence
 from replicator.patch import At, merge, ordered
 from replicator.sources import Digest, assemble, reads
 from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, leaf, mapping, text, tree
@@ -24,8 +24,8 @@ def container(context: Context, unit: Unit) -> Map:
     """The unit's container."""
     downward: set[str] = set()
     image = context.scalar(unit.image)
-    if image is None:
-        context.fail(Failure("a container needs an image: it cannot be omitted"), unit.image)
+    if image is None or (isinstance(image, Leaf) and not isinstance(image.value, (str, tuple))):
+        context.fail(Failure("a container needs an image, as text"), unit.image)
     fields: dict[str, Any] = {"name": unit.name, "image": image or ...}
     if context.pods:
         context.downward = downward
@@ -35,7 +35,7 @@ def container(context: Context, unit: Unit) -> Map:
             items = [item for item in node.items if isinstance(item, Scalar)]
             fields[field] = [_text_leaf(context, item) for item in items if context.scalar(item) is not None]
         elif isinstance(node, Scalar):
-            fields[field] = context.scalar(node) or ...
+            fields[field] = _passed(context, field, node)
     environment = _environment(context, unit)
     context.downward = None
     mounts = _mounts(context, unit, downward)
@@ -57,12 +57,26 @@ def container(context: Context, unit: Unit) -> Map:
     ]
     if mounts:
         fields["volumeMounts"] = mounts
-    passed = {
-        field: context.value(node) or ... for field, node in unit.fields.items() if field not in ("command", "args")
-    }
+    passed = {field: _passed(context, field, node) for field, node in unit.fields.items() if field not in _TEXTS}
     merged = merge(tree(fields, Origin(unit.place, "type")), tree(passed), At("spec", "containers"))
     assert isinstance(merged, Map)
     return ordered(merged, CONTAINER_ORDER)
+
+
+_TEXTS = ("command", "args")
+_LISTS = frozenset(["envFrom", "resizePolicy", "volumeDevices", "volumeMounts", *_TEXTS])
+_MAPS = frozenset("lifecycle livenessProbe readinessProbe resources securityContext startupProbe".split())
+
+
+def _passed(context: Context, field: str, node: Node) -> Any:
+    """A Container's field as it is; where an expression gives it, of the right type."""
+    made = context.value(node)
+    if isinstance(node, Scalar) and made is not None:
+        wanted = List if field in _LISTS else Map if field in _MAPS else Leaf
+        if not isinstance(made, wanted):
+            what = {List: "a list", Map: "a map", Leaf: "a scalar"}[wanted]
+            context.fail(Failure(f"`{field}` is {what}: the expression gives something else"), node)
+    return made if made is not None else ...
 
 
 def _text_leaf(context: Context, scalar: Scalar) -> Leaf:

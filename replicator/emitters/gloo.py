@@ -72,7 +72,8 @@ def _upstream(table: Table, backend: Backend) -> Manifest:
 def _virtual_service(table: Table) -> Manifest:
     routes: list[Tree] = []
     for rule in table.rules:
-        routes += (Repeat(entry, rule.over) if rule.over else entry for entry in _entries(table, rule))
+        entries = tuple(_entries(table, rule))
+        routes += (Repeat(entries, rule.over),) if rule.over else entries
     body = {
         "apiVersion": "gateway.solo.io/v1",
         "kind": "VirtualService",
@@ -150,7 +151,7 @@ def _route_action(table: Table, action: Forward) -> dict[str, Any]:
     destinations: list[Tree] = []
     for target in action.targets:
         entry = tree({"weight": target.weight, "destination": _destination(table, target.backend)}, COMPILER)
-        destinations.append(Repeat(entry, target.over) if target.over else entry)
+        destinations.append(Repeat((entry,), target.over) if target.over else entry)
     return {"multi": {"destinations": List(tuple(destinations))}}
 
 

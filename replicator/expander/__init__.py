@@ -10,7 +10,7 @@ from replicator.expander.islands import Dynamic, Evaluate, Island, Plan, SetPlan
 from replicator.expander.members import members, natural
 from replicator.expander.values import Layers, Setting, from_setting, misfit
 from replicator.expression.template import Expr, Path
-from replicator.expression.values import Failure
+from replicator.expression.values import OMIT, Failure
 from replicator.model import IslandSet, IslandType, Param, Project
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node
@@ -122,7 +122,8 @@ def _globs_hit(island_set: IslandSet, plan: SetPlan, layers: Layers, found: list
     keys = {island.key for island in plan.islands}
     for override in island_set.overrides:
         for glob in override.globs:
-            if id(glob) not in layers.used:
+            written = island_set.islands is not None and glob.text in island_set.islands.items
+            if id(glob) not in layers.used and not written:
                 message = f"`{glob.text}` matches no island of `{island_set.name}`"
                 found.append(Diagnostic("R0505", message, glob.place, hint=nearest(glob.text, keys)))
     for key in layers.for_key.keys() - keys:
@@ -180,6 +181,8 @@ def _judge_value(plan: SetPlan, name: str, value: Any, island: Island | None, fo
     node = value.node if isinstance(value, Dynamic) else _written(plan, name, island)
     try:
         known = value.evaluate(island) if isinstance(value, Dynamic) and island else value
+        if known is OMIT:
+            raise Failure("`omit` gives a parameter no value", "leave the parameter out, or give it a value")
     except Failure as failure:
         found.append(Diagnostic(failure.code, str(failure), node.place, hint=failure.hint))
         return

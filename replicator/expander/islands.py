@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from replicator.diagnostics import Place
 from replicator.expression.template import Expr, Path, parse
-from replicator.expression.values import Failure, text_of
+from replicator.expression.values import OMIT, Failure, text_of
 from replicator.model import IslandSet, IslandType
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
@@ -220,6 +220,8 @@ def evaluate_node(node: Node, island: Island) -> Any:
 
 
 def _evaluate(expression: Expr, island: Island) -> Any:
+    if expression.path == ("omit",):
+        return OMIT
     if island.parent is not None and island.plan.above is not None:
         return island.plan.above.evaluate(expression, island.parent)
     if expression.path:

@@ -127,6 +127,32 @@ def misfit(param: Param, value: Any, node: Node) -> Diagnostic:
     return Diagnostic("R0504", message, node.place, hint=hint, related=related)
 
 
+def _read_json(text: str) -> Any:
+    """A JSON value, without what other readers take otherwise. Raises ValueError."""
+    import json
+
+    def refuse(word: str) -> Any:
+        raise ValueError(word)
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a key twice")
+        return dict(pairs)
+
+    def number(digits: str) -> int:
+        if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
+            raise ValueError(digits)
+        return int(digits)
+
+    def decimal(digits: str) -> float:
+        value = float(digits)
+        if value in (float("inf"), float("-inf")):
+            raise ValueError(digits)
+        return value
+
+    return json.loads(text, parse_constant=refuse, object_pairs_hook=once, parse_int=number, parse_float=decimal)
+
+
 def from_setting(setting: Setting, params: Mapping[str, Param], found: list[Diagnostic]) -> dict[str, Any]:
     """The value of a setting, read by its parameter's type and checked; empty with a diagnostic."""
     param = params.get(setting.param)
@@ -135,12 +161,14 @@ def from_setting(setting: Setting, params: Mapping[str, Param], found: list[Diag
         found.append(Diagnostic("R0502", message, setting.place, hint=nearest(setting.param, params)))
         return {}
     value = setting.value
+    if isinstance(value, str) and "{{" in value:
+        message = "an expression in a value of the command line: it would not be evaluated"
+        found.append(Diagnostic("R0406", message, setting.place))
+        return {}
     if setting.from_text and param.kind != "text":
-        import json
-
         try:
-            value = json.loads(value)
-        except ValueError:
+            value = _read_json(value)
+        except (ValueError, RecursionError):
             message = f"`{value}` is no value of type {param.schema['type']}"
             found.append(Diagnostic("R0504", message, setting.place, hint="it is read as JSON"))
             return {}

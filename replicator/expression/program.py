@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,9 +16,9 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from replicator.expression.template import Call, Flaw, Path
-from replicator.expression.values import OMIT, Failure, Kind, either, kind_of, text_of
+from replicator.expression.values import MAX_TEXT, OMIT, Failure, Kind, either, kind_of, text_of
 
-MAX_TEXT = 64 * 1024  # characters of a text that an expression makes
+MAX_ITEMS = 10_000  # of a list or map that an expression makes, at all depths
 MAX_NODES = 200  # of a syntax tree
 _LARGEST = 2**63
 
@@ -65,6 +66,16 @@ def _integer(value: Any, what: str = "an integer") -> int:
 def _describe(value: Any) -> str:
     shown = json.dumps(value, ensure_ascii=False, default=repr)
     return shown if len(shown) <= 40 else shown[:39] + "…"
+
+
+def _items(value: Any, room: int) -> int:
+    """The room that is left after the items of a value at all depths; below zero, where there is none."""
+    if isinstance(value, (list, tuple, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            room = _items(item, room - 1)
+            if room < 0:
+                break
+    return room
 
 
 def _bounded(text: str) -> str:
@@ -178,10 +189,30 @@ _FILTERS: dict[str, tuple[Callable[..., Any], Kind]] = {
     "sort": (_sorted, "list"),
     "unique": (_unique, "list"),
     "indent": (_indent, "text"),
-    "b64encode": (lambda value: base64.b64encode(text_of(_known(value)).encode()).decode(), "text"),
+    "b64encode": (lambda value: _bounded(base64.b64encode(text_of(_known(value)).encode()).decode()), "text"),
     "sha256": (lambda value: hashlib.sha256(text_of(_known(value)).encode()).hexdigest(), "text"),
     "to_json": (_to_json, "text"),
 }
+# Filter -> the names of its arguments, and how many of them must be given.
+_NO_ARGUMENTS: tuple[tuple[str, ...], int] = ((), 0)
+_TEST_ARGUMENTS: dict[str, tuple[tuple[str, ...], int]] = {"divisibleby": (("number",), 1)}
+_ARGUMENTS: dict[str, tuple[tuple[str, ...], int]] = {
+    "default": (("default", "boolean"), 0),
+    "replace": (("old", "new"), 2),
+    "join": (("separator",), 0),
+    "int": (("default",), 0),
+    "indent": (("width", "first"), 0),
+}
+_ARGUMENTS_HINT = {name: f"it takes ({', '.join(names)})" for name, (names, _) in _ARGUMENTS.items()}
+
+
+def _takes(takes: tuple[tuple[str, ...], int], node: nodes.Filter | nodes.Test) -> bool:
+    names, least = takes
+    given = len(node.args) + len(node.kwargs)
+    known = all(keyword.key in names[len(node.args) :] for keyword in node.kwargs)
+    return least <= given <= len(names) and known and not node.dyn_args and not node.dyn_kwargs
+
+
 _CONCAT = "\0concat"  # no author can write this name
 
 
@@ -279,12 +310,28 @@ class Program:
         try:
             result = self._run({f"v{number}": value for number, value in enumerate(values)})
             if isinstance(_known(result), str):
+                result.encode()  # half of a surrogate pair is no character
                 return _bounded(result)
+            if isinstance(result, (list, tuple, dict)) and _items(result, MAX_ITEMS) < 0:
+                raise Failure(f"a list or map of more than {MAX_ITEMS:,} items", code="R0407")
             return list(result) if isinstance(result, tuple) else result
         except UndefinedError as error:
             raise Failure(str(error), "give it a value with the filter `default('…')`") from None
-        except (SecurityError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
-            raise Failure(f"the expression failed: {error}") from None
+        except (SecurityError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
+            raise Failure(_in_words(error), "values of these types cannot be used so") from None
+
+
+def _in_words(error: Exception) -> str:
+    """Why an expression failed, without the words of Python."""
+    if isinstance(error, ZeroDivisionError):
+        return "the expression divides by zero"
+    if isinstance(error, UnicodeEncodeError):
+        return "half of a surrogate pair is no character"
+    if isinstance(error, RecursionError):
+        return "the expression is nested too deep"
+    if isinstance(error, OverflowError):
+        return "a number beyond what can be held"
+    return "the expression fails with these values"
 
 
 def read(text: str, offset: int) -> tuple[Program | None, list[Flaw]]:
@@ -320,11 +367,28 @@ def _judge(node: nodes.Node, found: list[tuple[str, str, str]]) -> int:
     if kind not in _ACCEPTED:
         found.append(("R0403", _REFUSED.get(kind, f"there is no {kind.__name__.lower()} in expressions"), ""))
         return 1
+    if isinstance(node, nodes.Const) and isinstance(node.value, int) and not -_LARGEST <= node.value < _LARGEST:
+        found.append(("R0111", "an integer beyond 64 bits", ""))
+    if isinstance(node, nodes.Const) and isinstance(node.value, float) and not math.isfinite(node.value):
+        found.append(("R0111", "a number that JSON cannot hold", ""))
+    if isinstance(node, nodes.Const) and isinstance(node.value, str) and not _is_unicode(node.value):
+        found.append(("R0401", "half of a surrogate pair is no character", ""))
     if isinstance(node, nodes.Getattr) and _path(node) is None:
         found.append(("R0403", f"`.{node.attr}`: only declared names have attributes", ""))
         return 1
     if isinstance(node, nodes.Filter) and node.name not in _FILTERS:
         found.append(("R0403", f"there is no filter `{node.name}`", "filters: " + " ".join(_FILTERS)))
+    elif isinstance(node, nodes.Filter) and not _takes(_ARGUMENTS.get(node.name, _NO_ARGUMENTS), node):
+        found.append(
+            (
+                "R0404",
+                f"the filter `{node.name}` does not take these arguments",
+                _ARGUMENTS_HINT.get(node.name, "it takes none"),
+            )
+        )
+    takes = _TEST_ARGUMENTS.get(node.name, _NO_ARGUMENTS) if isinstance(node, nodes.Test) else _NO_ARGUMENTS
+    if isinstance(node, nodes.Test) and node.name in _TESTS and not _takes(takes, node):
+        found.append(("R0404", f"the test `{node.name}` does not take these arguments", ""))
     if isinstance(node, nodes.Test) and node.name not in _TESTS:
         found.append(("R0403", f"there is no test `{node.name}`", "tests: " + " ".join(sorted(_TESTS))))
     if isinstance(node, nodes.CondExpr) and node.expr2 is None:
@@ -338,6 +402,14 @@ def _judge(node: nodes.Node, found: list[tuple[str, str, str]]) -> int:
             found.append(("R0404", message, ""))
         return 1
     return 1 + sum(_judge(child, found) for child in node.iter_child_nodes())
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _path(node: nodes.Node) -> Path | None:

@@ -9,6 +9,8 @@ from typing import Any, Literal
 # a letter and so is never a number or a word of YAML; `any` may be anything, a map or a list too.
 Kind = Literal["label", "name", "int", "float", "bool", "text", "map", "list", "any"]
 
+MAX_TEXT = 64 * 1024  # characters of a text that expressions make
+
 STRUCTURAL: frozenset[Kind] = frozenset({"map", "list", "any"})
 
 

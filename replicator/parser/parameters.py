@@ -28,7 +28,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 def read_parameter(name: str, node: Mapping, place: Place) -> tuple[Param, list[Diagnostic]]:
     """The parameter that a schema declares. With diagnostics, it accepts any value."""
     found = list(_judge(node))
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) and "{{" not in name:
         message = f"`{name}` cannot be read in an expression"
         hint = "letters, digits and _, not beginning with a digit"
         found.append(Diagnostic("R0309", message, place, hint=hint))

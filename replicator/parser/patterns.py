@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -15,13 +16,28 @@ def re2_problem(pattern: str) -> str:
 
     https://github.com/google/re2/wiki/Syntax
     """
-    tree, problem = _parsed(pattern)
+    tree, problem = _parsed(_common(pattern))
     if problem:
         return problem
     for operator in _operators(tree):
         if operator in _NOT_RE2:
             return f"RE2, the proxies' engine, has no {_NOT_RE2[operator]}"
+    if re.search(r"(?<!\\)(?:\\\\)*\\[ZNuU]", pattern):
+        return "RE2, the proxies' engine, has no \\Z, \\N and \\u; \\z is the end of the text"
+    if any(int(number) > 1000 for number in re.findall(r"\{[0-9]*,?([0-9]+)\}", pattern) if len(number) < 10):
+        return "RE2, the proxies' engine, repeats at most 1,000 times"
     return ""
+
+
+# Classes and escapes of RE2 that Python's parser does not know: for its syntax tree, any class will do.
+_OF_RE2 = r"\[\[:\^?[a-z]+:\]|\[:\^?[a-z]+:\]|\\[pP](?:[A-Z]|\{\^?\w+\})|\\[zC]"
+
+
+def _common(pattern: str) -> str:
+    """The pattern with what only RE2 has replaced by what Python has too."""
+    quoted = re.sub(r"\\Q(.*?)(?:\\E|\Z)", lambda match: re.escape(match[1]), pattern, flags=re.DOTALL)
+    plain = re.sub(_OF_RE2, lambda match: "[a" if match[0].startswith("[[") else "a", quoted)
+    return re.sub(r"\(\?([ims]*)U([ims]*)", r"(?\1\2", plain).replace("(?)", "").replace("(?:", "(?:")
 
 
 _NOT_RE2 = {
@@ -46,12 +62,21 @@ def _parsed(pattern: str) -> tuple[Any, str]:
     if len(pattern) > MAX_PATTERN:
         return None, f"a pattern of more than {MAX_PATTERN} characters"
     try:
-        compiled = re.compile(pattern)
+        compiled = compile_regex(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         return None, f"not a regular expression: {error}"
     # The standard library's own syntax tree: there is no public one.
     regex_parser: Any = import_module("re._parser")
-    return regex_parser.parse(pattern, compiled.flags), ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return regex_parser.parse(pattern, compiled.flags), ""
+
+
+def compile_regex(pattern: str) -> re.Pattern[str]:
+    """The pattern compiled; what Python only warns of is as it is. Raises re.error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return re.compile(pattern)
 
 
 def pattern_problem(pattern: str) -> str:
@@ -59,7 +84,7 @@ def pattern_problem(pattern: str) -> str:
     tree, problem = _parsed(pattern)
     if problem:
         return problem
-    if _repeats(tree, 0):
+    if _repeats(tree, 0) or _is_ambiguous(tree):
         return "a pattern with a repetition inside a repetition can take for ever"
     return ""
 
@@ -74,6 +99,27 @@ def _repeats(tree: Any, depth: int) -> bool:
             if depth and int(most) > 16:
                 return True
         if any(_repeats(child, inner) for child in _subtrees(argument)):
+            return True
+    return False
+
+
+def _is_ambiguous(tree: Any, repeated: bool = False) -> bool:
+    """Whether a repeated choice has overlapping ways, or three long repetitions in a row can share characters."""
+    run: list[frozenset[int]] = []
+    for operator, argument in tree:
+        name = str(operator)
+        long = name in ("MAX_REPEAT", "MIN_REPEAT") and int(argument[1]) > 16
+        if long:
+            run = [*(one for one in run if not one.isdisjoint(_characters(argument[2]))), _characters(argument[2])]
+            if len(run) > 2:
+                return True
+        elif name not in ("AT", "MAX_REPEAT", "MIN_REPEAT"):
+            run = []
+        if name == "BRANCH" and repeated:
+            ways = [_characters(list(way)[:1]) if list(way) else _ASCII for way in argument[1]]
+            if any(not one.isdisjoint(other) for number, one in enumerate(ways) for other in ways[:number]):
+                return True
+        if any(_is_ambiguous(child, repeated or long) for child in _subtrees(argument)):
             return True
     return False
 

@@ -34,6 +34,7 @@ _DISPUTED = r"""(?x)[-+]?0[0-9_]+ | [-+]?0o[0-7_]+ | [-+]?0b[01_]+ | [-+]0x[0-9a
     | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9:.]+[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?)?)?
     | = | <<"""
 _LARGEST = 2**63
+_LONG = 128
 
 
 class Disputed(ValueError):
@@ -52,6 +53,16 @@ def resolve(text: str) -> Value:
     """
     if text in _KEYWORDS:
         return _KEYWORDS[text]
+    if text.isascii() and text.isdigit() and (text[0] != "0" or text == "0") and len(text) < 19:
+        return int(text)
+    if len(text) > _LONG:  # the forms below are read in time that grows with the square of the length
+        if re.fullmatch(r"[-+]?[0-9]+", text):
+            raise OutOfRange(text)
+        if re.fullmatch(r"[-+0-9_.:eE]+", text):
+            raise Disputed(text)
+        return text
+    if text[0].isdigit() and text[-1].isalpha() and text[-1] not in "abcdefABCDEFZ":
+        return text  # a quantity or a duration: no form of number ends so
     if text in _OLD_BOOLEANS:
         raise Disputed(text)
     if re.fullmatch(_INTEGER, text):
@@ -66,7 +77,7 @@ def resolve(text: str) -> Value:
         value = float(text)
         if value in (float("inf"), float("-inf")):
             raise OutOfRange(text)
-        return value
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value  # JSON has numbers, not their kinds
     if re.fullmatch(_INFINITE, text):
         raise OutOfRange(text)
     if re.fullmatch(_DISPUTED, text):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from replicator.parser.patterns import compile_regex
 
 if TYPE_CHECKING:
     from replicator.diagnostics import Diagnostic
@@ -44,7 +45,8 @@ def of_kind(kind: str) -> Check:
 def judge(document: Document) -> list[Diagnostic]:
     """What is wrong with the form of a document; empty where it fits its kind's schema."""
     data = document.root.data
-    if data.get("apiVersion") == API_VERSION and data.get("kind") in KINDS and of_kind(data["kind"])(data):
+    kind = data.get("kind")
+    if data.get("apiVersion") == API_VERSION and isinstance(kind, str) and kind in KINDS and of_kind(kind)(data):
         return []
     from replicator.parser.slips import explain  # jsonschema is slow to import, and few documents are wrong
 
@@ -217,7 +219,7 @@ def _at_most(size: int, limit: int) -> bool:
 
 
 def _pattern(argument: Any, schema: dict[str, Any], file: str) -> Check:
-    search = re.compile(argument).search
+    search = compile_regex(argument).search
     return lambda value: not isinstance(value, str) or search(value) is not None
 
 

@@ -42,7 +42,7 @@ _FOREIGN = {
 def explain(document: Document) -> list[Diagnostic]:
     """Why a document is none of ours, or does not fit its kind's schema."""
     data = document.root.data
-    if data.get("apiVersion") != schema.API_VERSION or data.get("kind") not in schema.KINDS:
+    if data.get("apiVersion") != schema.API_VERSION or str(data.get("kind")) not in schema.KINDS:
         return [_foreign(document)]
     return _explain(document)
 
@@ -88,7 +88,18 @@ def _explain(document: Document) -> list[Diagnostic]:
         if error.validator not in ("additionalProperties", "required"):
             seen.add(path)
         found += _words(error, document.root, path)
-    return found
+    return [one for one in found if not _is_told(one, found)]
+
+
+def _is_told(missing: Diagnostic, found: Sequence[Diagnostic]) -> bool:
+    """Whether a missing field is there under a misspelt or foreign name, which is said already."""
+    if missing.code != "R0202":
+        return False
+    name = missing.message.removeprefix('missing field "').rstrip('"')
+    hints = (f'did you mean "{name}"?', f"the DSL's word is `{name}`")
+    return any(
+        one.code == "R0203" and one.path.rpartition(".")[0] == missing.path and one.hint in hints for one in found
+    )
 
 
 def _validator(name: str) -> Draft202012Validator:

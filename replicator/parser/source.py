@@ -39,7 +39,7 @@ except ImportError:  # PyYAML built without libyaml: slower, the same events
 
 MAX_BYTES = 5_000_000
 MAX_DEPTH = 64
-MAX_ALIASED = 100_000  # nodes that aliases may add to one file
+MAX_ALIASED = 20_000  # nodes, or hundreds of characters, that aliases may add to one file
 MAX_DOCUMENTS = 10_000
 _MAX_FINDINGS = 100  # of one file; a file with more is not a file of the DSL
 
@@ -252,6 +252,7 @@ class _Reader:
         self.found: list[Diagnostic] = []
         self.anchors: dict[str, tuple[Node, int, int] | None] = {}
         self.aliased = 0
+        self.weights: dict[int, int] = {}
 
     def say(self, code: str, message: str, place: Place, hint: str = "", *related: Related) -> None:
         self.found.append(Diagnostic(code, message, place, hint=hint, related=related))
@@ -313,6 +314,8 @@ class _Reader:
 
     def syntax(self, error: yaml.MarkedYAMLError) -> None:
         mark = error.problem_mark or error.context_mark
+        if error.context_mark and re.search("quoted|flow", error.context or ""):
+            mark = error.context_mark  # what was opened there is not closed
         lines = self.text.split("\n")
         line = min(mark.line, len(lines) - 1) if mark else 0
         column = mark.column if mark else 0
@@ -434,6 +437,12 @@ class _Reader:
                     self.anchors[closed.anchor] = (node, size, depth)
             elif kind is AliasEvent:
                 node, size, depth = self.alias(event, len(stack))
+                if frame is not None and frame.mapping and frame.key is None:
+                    if not isinstance(node, Scalar):
+                        place = Node(None, event.start_mark, event.end_mark).place
+                        self.say("R0108", "a key must be text, not a map or a list", place)
+                        raise _Stop
+                    node = Scalar(node.data, event.start_mark, event.end_mark, node.text, node.style)
             elif kind is StreamEndEvent:
                 return _END
             else:  # the stream's start, a document's start or end
@@ -493,6 +502,21 @@ class _Reader:
             self.say("R0108", "a key must be text, not a map or a list", place)
         raise _Stop
 
+    def weight(self, node: Node) -> int:
+        """A node for every hundred characters of text under a node; at most what aliases may add."""
+        if id(node) not in self.weights:
+            waiting, characters = [node], 0
+            while waiting and characters <= MAX_ALIASED * 100:
+                one = waiting.pop()
+                if isinstance(one, Scalar):
+                    characters += len(one.text)
+                elif isinstance(one, Mapping):
+                    waiting += one.items.values()
+                elif isinstance(one, Sequence):
+                    waiting += one.items
+            self.weights[id(node)] = characters // 100
+        return self.weights[id(node)]
+
     def alias(self, event: Any, above: int) -> tuple[Node, int, int]:
         place = Node(None, event.start_mark, event.end_mark).place
         if event.anchor not in self.anchors:
@@ -507,7 +531,7 @@ class _Reader:
                 "write the value out",
             )
             raise _Stop
-        self.aliased += target[1]
+        self.aliased += max(target[1], self.weight(target[0]))
         if self.aliased > MAX_ALIASED:
             self.say(
                 "R0104",
