@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from unicodedata import combining, east_asian_width
+from unicodedata import category, east_asian_width
 
 from replicator.diagnostics import Diagnostic, Place
 
@@ -39,7 +39,8 @@ def as_json(found: Sequence[Diagnostic]) -> str:
         }
         for d in found
     ]
-    return json.dumps({"version": 1, "diagnostics": rows}, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps({"version": 1, "diagnostics": rows}, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()  # half a character is an escape in JSON
 
 
 def _is_named(name: str, found: Sequence[Diagnostic]) -> bool:
@@ -71,7 +72,7 @@ def _block(diagnostic: Diagnostic, lines: Mapping[str, list[str]], colour: bool)
     if diagnostic.path:
         out.append(f"  at: {printable(diagnostic.path)}")
     if diagnostic.others:
-        out.append(f"  note: same in {diagnostic.others:,} others")
+        out.append(f"  note: same in {diagnostic.others:,} other{'s' if diagnostic.others > 1 else ''}")
     if diagnostic.hint:
         out.append(f"{paint('help', 'help')}: {printable(diagnostic.hint)}")
     return "\n".join([*out, ""])
@@ -100,7 +101,9 @@ def _snippet(arrow: str, place: Place, lines: Mapping[str, list[str]], note: str
 
 
 def _width(text: str) -> int:
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in printable(text))
+    if text.isascii():
+        return len(text)
+    return sum(0 if category(c) in ("Mn", "Me") else 2 if east_asian_width(c) in "WF" else 1 for c in printable(text))
 
 
 def printable(text: str) -> str:

@@ -10,6 +10,7 @@ from replicator import names
 from replicator.binder import BoundSet
 from replicator.context import ISLAND_NAME, Context
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
+from replicator.durations import nanoseconds
 from replicator.expander.islands import Island, Plan, SetPlan, island_place
 from replicator.expression.template import Expr, Path, parse
 from replicator.expression.values import Failure, kind_of, text_of
@@ -23,6 +24,8 @@ from replicator.tree import Hole, Leaf, Source, Text, text
 from replicator.yaml_text import SAFE
 
 DEFAULT_TIMEOUT = "15s"
+MAX_WEIGHTS = 2**32 - 1  # of one weighted cluster in Envoy, together
+MAX_DURATION = 315_576_000_000 * 10**9  # nanoseconds of protobuf's Duration: 10,000 years
 MAX_BODY = 4096  # bytes of a fixed response (Envoy: max_direct_response_body_size_bytes)
 # RFC 3986 `pchar` and `/`; `%` must begin an escape.
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
@@ -125,10 +128,11 @@ class Table(NamedTuple):
 
     def backends(self) -> Iterator[Backend]:
         """Every backend once, those of whole Sets first; one island's is left out where its whole Set is there."""
-        found: dict[tuple[Text, str], Backend] = {}
+        found: dict[tuple[Text, str, Text, Text], Backend] = {}
         for rule in self.rules:
             for target in rule.action.targets if isinstance(rule.action, Forward) else ():
-                found.setdefault((target.backend.name, target.backend.over), target.backend)
+                one = target.backend
+                found.setdefault((one.name, one.over, one.service, one.namespace), one)
         whole = [backend for backend in found.values() if backend.over]
         yield from whole
         covered = {backend.of for backend in whole}
@@ -294,7 +298,7 @@ class _Compiler:
         conditions = tuple(self.condition(match) for match in route.matches)
         if not conditions:
             conditions = (Condition("prefix", ("/",), (), (), ()),)
-        if each is not None and len(each.islands) > 1 and not all(_tells_apart(one, each) for one in conditions):
+        if each is not None and len(each.islands) > 1 and not any(_tells_apart(one, each) for one in conditions):
             hint = "use {{ island.key }} in its match" if each.above is None else "use {{ island.name }} in its match"
             message = "the first island of this route hides all the others: its match is the same for all"
             self.say("R0703", message, route.place, hint)
@@ -348,7 +352,7 @@ class _Compiler:
         if test.value is not None:
             value = self.regex(test.value) if test.op == "regex" else self.text(test.value)
             if test.op == "regex" and not value:
-                self.say("R0706", "an empty regular expression", test.value.place, "`exact` takes an empty text")
+                value = ("^$",)  # an empty text would test presence
             if len(value) == 1 and isinstance(value[0], Hole) and value[0].kind not in SAFE:
                 value = (Hole(value[0].kind, NotEmpty(value[0].source)),)
         return Test(name, test.op, value)
@@ -393,9 +397,15 @@ class _Compiler:
         if not targets:
             return None
         weights = [target.weight for target in targets]
+        if sum(weight for weight in weights if isinstance(weight, int)) > MAX_WEIGHTS:
+            self.say("R0705", f"the weights add up to more than {MAX_WEIGHTS:,}", route.place)
         if all(weight == 0 for weight in weights):
             self.say("R0705", "all weights are zero: nobody would get a request", route.place)
         host = route.rewrite.items.get("host") if route.rewrite else None
+        tries = route.retries.items.get("perTryTimeout") if route.retries else None
+        for scalar in (route.timeout, tries):
+            if isinstance(scalar, Scalar) and nanoseconds(scalar.text) > MAX_DURATION:
+                self.say("R0706", f"`{scalar.text[:40]}` is longer than proxies can count", scalar.place)
         return Forward(
             targets=tuple(targets),
             timeout=route.timeout.text if route.timeout else DEFAULT_TIMEOUT,
@@ -477,7 +487,10 @@ class _Compiler:
             message = "a spread has its islands' weights: it cannot stand in a weighted list"
             self.say("R0205", message, destination.place, "name the islands, or the spread alone")
             return
-        weights = {island.weight for island in plan.islands}
+        shares = [island.weight for island in plan.islands]
+        weights = set(shares)
+        if sum(shares) > MAX_WEIGHTS:
+            self.say("R0705", f"the weights add up to more than {MAX_WEIGHTS:,}", destination.place)
         if not any(weights):
             message = "the Set has no islands" if not weights else "the weights of all islands are zero"
             self.say("R0705", f"{message}: nobody would get a request", destination.place)
@@ -506,6 +519,10 @@ class _Compiler:
         if not plan.root.own_namespaces and not plan.namespace:
             related = (Related("this Set has none", plan.model.metadata.name_node.place),)
             self.say("R0704", "a route to an island needs the namespace of its Set", place, "", *related)
+            return
+        if _protocol(plan, declared[name]) != "TCP":
+            message = f"the port `{name}` speaks {_protocol(plan, declared[name])}; HTTP needs TCP"
+            self.say("R0303", message, port.place if port else place)
             return
         service, number = context.offered(declared[name])
         namespace = context.namespace
@@ -551,6 +568,11 @@ class _Compiler:
             return
         full = f"{self.routing.name}-{namespace}-{service}-{port.data}"
         yield Backend((full,), (service,), (namespace,), Leaf(port.data))
+
+
+def _protocol(plan: SetPlan, port: TypePort) -> str:
+    unit = plan.type.units.get(port.unit.text) if port.unit else None
+    return unit.ports[port.port.text].protocol if unit else "TCP"
 
 
 def _speaks_http2(plan: SetPlan, port: TypePort) -> bool:

@@ -24,7 +24,8 @@ def re2_problem(pattern: str) -> str:
             return f"RE2, the proxies' engine, has no {_NOT_RE2[operator]}"
     if re.search(r"(?<!\\)(?:\\\\)*\\[ZNuU]", pattern):
         return "RE2, the proxies' engine, has no \\Z, \\N and \\u; \\z is the end of the text"
-    if any(int(number) > 1000 for number in re.findall(r"\{[0-9]*,?([0-9]+)\}", pattern) if len(number) < 10):
+    repeats = re.findall(r"\{([0-9]{1,9})(?:,([0-9]{0,9}))?\}", pattern)
+    if any(int(number) > 1000 for pair in repeats for number in pair if number):
         return "RE2, the proxies' engine, repeats at most 1,000 times"
     return ""
 
