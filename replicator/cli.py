@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code: 0 fine, 1 findings, 2 usage or I/O, 3 a bug of ours."""
     try:
         code = cli.main(args=arguments, prog_name="replicator", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code if isinstance(code, int) else FINE
     except SystemExit:  # click's answer to a reader that has gone
         return USAGE
@@ -58,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         with suppress(OSError, AttributeError):
             click.echo(f"error[R0803]: the output cannot be written: {error.strerror or error}", err=True)
+        _abandon_streams()
         return USAGE
     except Exception as error:
         if "--debug" in (arguments if arguments is not None else sys.argv):
@@ -68,6 +71,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             err=True,
         )
         return BUG
+
+
+def _abandon_streams() -> None:
+    """Drop what a stream could not write: the interpreter would fail on it once more on its way out."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except (AttributeError, ValueError):  # closed from the start
+            continue
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -88,10 +102,12 @@ class Asked(NamedTuple):
 
     def build(self, **more: Any) -> Built:
         """Compile the inputs; `more` are further options of the build."""
-        given = [setting for file in self.params_files for setting in _params_file(file)]
+        texts: dict[str, str] = {}
+        given = [setting for file in self.params_files for setting in _params_file(file, texts)]
         given += [_setting(text) for text in self.settings]
         options = Options(settings=tuple(given), max_islands=self.max_islands, root=self.root, **more)
-        return build(_sources(self.inputs), options)
+        built = build(_sources(self.inputs), options)
+        return built._replace(sources={**texts, **built.sources}) if texts else built
 
 
 def _reads_dsl(command: Command) -> Command:
@@ -249,7 +265,7 @@ def validate_command(asked: Asked, form: str) -> int:
     """Say all that is wrong with the input; write no manifests."""
     built = asked.build()
     if form == "json":
-        click.echo(as_json(built.diagnostics), nl=False)
+        _to_stdout([as_json(built.diagnostics).encode()])
     else:
         _report(built)
     return _code(built)
@@ -321,10 +337,13 @@ def _setting(text: str) -> Setting:
     return Setting(target, key or "", param, value, Place(f"--set {text}", 0, 0, 0, 0), True)
 
 
-def _params_file(name: str) -> list[Setting]:
-    """The settings of a file: `cart: {version: "2.1"}`, `cart/eu: {…}`, `shop: {domain: …}`."""
+def _params_file(name: str, texts: dict[str, str]) -> list[Setting]:
+    """The settings of a file: `cart: {version: "2.1"}`, `cart/eu: {…}`, `shop: {domain: …}`; its text into `texts`."""
     text, found = decode_text(name, _read(name))
-    documents, problems = load(name, text) if not found else ([], [])
+    texts[name] = text
+    documents, problems = (
+        ([], []) if found else load(name, text, 'a file of values is a map of Sets: cart: {version: "2.1"}')
+    )
     found = [*found, *problems]
     settings = []
     for document in documents:

@@ -117,10 +117,16 @@ CODES: dict[str, str] = {
 }
 
 
+_MAX_MESSAGE = 400  # characters
+_MAX_KNOWN = 500  # names to compare a misspelt one with
+
+
 def tidy(found: Iterable[Diagnostic]) -> list[Diagnostic]:
     """Sort by file, line, column, code; drop repetitions; fold one place and code over many islands into one."""
     first: dict[tuple[object, ...], Diagnostic] = {}
     for diagnostic in found:
+        if len(diagnostic.message) > _MAX_MESSAGE:
+            diagnostic = diagnostic._replace(message=_clipped(diagnostic.message))
         key = (diagnostic.code, diagnostic.place, diagnostic.path) if diagnostic.place else diagnostic
         earlier = first.get(key)
         if earlier is None:
@@ -128,6 +134,12 @@ def tidy(found: Iterable[Diagnostic]) -> list[Diagnostic]:
         elif earlier.message != diagnostic.message or earlier.related != diagnostic.related:
             first[key] = earlier._replace(others=earlier.others + 1 + diagnostic.others)
     return sorted(first.values(), key=_order)
+
+
+def _clipped(message: str) -> str:
+    """A message about a huge value: its beginning and its end say enough."""
+    half = _MAX_MESSAGE // 2
+    return f"{message[:half]}…{message[-half:]}"
 
 
 def _order(diagnostic: Diagnostic) -> tuple[object, ...]:
@@ -145,8 +157,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     names = sorted(known)
+    if len(names) > _MAX_KNOWN:  # comparing is slow: only with those that begin alike
+        names = [name for name in names if name[:1] == word[:1]][:_MAX_KNOWN]
     lowered = {name.lower(): name for name in names}
-    close = get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
+    close = get_close_matches(word[:_MAX_MESSAGE].lower(), list(lowered), n=1, cutoff=0.6)
     if close:
         return f'did you mean "{lowered[close[0]]}"?'
     return one_of(names)

@@ -119,14 +119,14 @@ def _globs_hit(island_set: IslandSet, plan: SetPlan, layers: Layers, found: list
     """Every glob of an override, and every key of a setting, names an island."""
     if not layers.by_key:
         return
-    keys = {island.key for island in plan.islands}
+    keys = sorted(island.key for island in plan.islands)
     for override in island_set.overrides:
         for glob in override.globs:
             written = island_set.islands is not None and glob.text in island_set.islands.items
             if id(glob) not in layers.used and not written:
                 message = f"`{glob.text}` matches no island of `{island_set.name}`"
                 found.append(Diagnostic("R0505", message, glob.place, hint=nearest(glob.text, keys)))
-    for key in layers.for_key.keys() - keys:
+    for key in layers.for_key.keys() - set(keys):
         message = f"there is no island `{island_set.name}/{key}`"
         found.append(Diagnostic("R0802", message, hint=nearest(key, keys)))
 

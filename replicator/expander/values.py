@@ -28,6 +28,9 @@ class Setting(NamedTuple):
     from_text: bool  # to be read by the parameter's type
 
 
+_WILD = re.compile(r"[*?\[]")
+
+
 class Layers:
     """The values of a Set in their order, weakest first, and what is wrong with them."""
 
@@ -37,10 +40,15 @@ class Layers:
         self.params = params
         self.found = found
         self.accepted: set[tuple[str, type, Any]] = set()
-        self.overrides = [
-            ([(glob, re.compile(translate(glob.text))) for glob in override.globs], self.values(override.params))
-            for override in island_set.overrides
-        ]
+        self.overrides = [self.values(override.params) for override in island_set.overrides]
+        self.exact: dict[str, list[tuple[int, Scalar]]] = {}  # key → the overrides that name it
+        self.globs: list[tuple[int, Scalar, re.Pattern[str]]] = []
+        for number, override in enumerate(island_set.overrides):
+            for glob in override.globs:
+                if _WILD.search(glob.text):
+                    self.globs.append((number, glob, re.compile(translate(glob.text))))
+                else:
+                    self.exact.setdefault(glob.text, []).append((number, glob))
         self.used: set[int] = set()
         self.maps: dict[str, Any] = {}  # the Set's own values of type object: an island's are merged into them
         self.for_all: dict[str, Any] = {}
@@ -92,20 +100,18 @@ class Layers:
             for name in own.keys() & self.maps.keys():
                 own[name] = merged(self.maps[name], own[name])
             return own
-        layers = [
-            values for globs, values in self.overrides if any(self._hits(glob, pattern, key) for glob, pattern in globs)
-        ]
+        layers = [self.overrides[number] for number in self._hits(key)]
         layers += [self.values(node), self.for_all, self.for_key.get(key, {})]
         for layer in layers:
             for name, value in layer.items():
                 own[name] = merged(own[name] if name in own else self.maps.get(name), value)
         return own
 
-    def _hits(self, glob: Scalar, pattern: re.Pattern[str], key: str) -> bool:
-        if pattern.fullmatch(key) is None:
-            return False
-        self.used.add(id(glob))
-        return True
+    def _hits(self, key: str) -> list[int]:
+        """The numbers of the overrides of an island, in their order."""
+        hits = self.exact.get(key, []) + [(number, glob) for number, glob, wild in self.globs if wild.fullmatch(key)]
+        self.used.update(id(glob) for _, glob in hits)
+        return sorted({number for number, _ in hits})
 
 
 def _uses_expressions(node: Node) -> bool:

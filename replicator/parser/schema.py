@@ -224,9 +224,16 @@ def _pattern(argument: Any, schema: dict[str, Any], file: str) -> Check:
 
 
 def _unique(value: Any) -> bool:
-    return not isinstance(value, list) or all(
-        not same(one, other) for number, one in enumerate(value) for other in value[:number]
-    )
+    return not isinstance(value, list) or len(set(map(_hashable, value))) == len(value)
+
+
+def _hashable(value: Any) -> Any:
+    """What is equal for two values exactly where `same` says that they are."""
+    if isinstance(value, list):
+        return (list, *map(_hashable, value))
+    if isinstance(value, dict):
+        return (dict, frozenset((key, _hashable(item)) for key, item in value.items()))
+    return (bool, value) if isinstance(value, bool) else value
 
 
 _KEYWORDS: dict[str, Callable[[Any, dict[str, Any], str], Check | None]] = {

@@ -238,17 +238,23 @@ def load_data(file: str, text: str) -> tuple[list[Document], list[Diagnostic]]:
     return documents, reader.found
 
 
-def load(file: str, text: str) -> tuple[list[Document], list[Diagnostic]]:
-    """The documents of a text, and what is wrong with it. Empty documents are left out."""
-    reader = _Reader(file, text)
+def load(
+    file: str, text: str, wanted: str = "a document must be a map with apiVersion, kind, metadata and spec"
+) -> tuple[list[Document], list[Diagnostic]]:
+    """The documents of a text, and what is wrong with it. Empty documents are left out.
+
+    `wanted` is what to say about a document that is no map.
+    """
+    reader = _Reader(file, text, wanted)
     documents = list(reader.documents())
     return documents, reader.found
 
 
 class _Reader:
-    def __init__(self, file: str, text: str) -> None:
+    def __init__(self, file: str, text: str, wanted: str = "a document must be a map") -> None:
         self.file = file
         self.text = text
+        self.wanted = wanted
         self.found: list[Diagnostic] = []
         self.anchors: dict[str, tuple[Node, int, int] | None] = {}
         self.aliased = 0
@@ -279,7 +285,7 @@ class _Reader:
                 elif root.data is not None:
                     self.say(
                         "R0201",
-                        "a document must be a map with apiVersion, kind, metadata and spec",
+                        self.wanted,
                         root.place,
                     )
         except yaml.MarkedYAMLError as error:
