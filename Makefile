@@ -27,7 +27,7 @@ test: $(VENV)/.development ## Run all tests, with branch coverage
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --cov --cov-report=term
 
 golden: $(VENV)/.development ## Rewrite the golden files from what the compiler writes now
-	$(BIN)/python -m pytest --update-golden tests/test_golden.py
+	$(BIN)/python -m pytest --update-golden tests/test_golden.py tests/test_invalid.py
 
 check: $(VENV)/.development ## Lint and check types
 	$(BIN)/ruff check .

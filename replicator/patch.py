@@ -45,6 +45,9 @@ def merge(base: Tree, patch: Tree, at: At = ROOT, keys: Keys = MERGE_KEYS) -> Tr
         if (at.parent, at.field) == ("metadata", "finalizers"):
             known = [item for item in base.items if item not in patch.items]
             return List((*known, *patch.items), base.origin)
+    if isinstance(base, (Map, List)) and isinstance(patch, (Map, List)):
+        wanted, given = ("a map", "a list") if isinstance(base, Map) else ("a list", "a map")
+        raise Unfit(f"`{at.field}` is {wanted}, not {given}")
     return without_nulls(patch)
 
 
@@ -88,6 +91,8 @@ def _merge_lists(base: List, patch: List, key: str, at: At, keys: Keys) -> List:
             items = []
             continue
         identity = item.get(key) if isinstance(item, Map) else None
+        if not isinstance(identity, Leaf):
+            raise Unfit(f"an item of `{at.field}` has no `{key}`, by which items of this list are merged")
         same = [number for number, other in enumerate(items) if _is_called(other, key, identity)]
         if directive == "delete":
             items = [other for number, other in enumerate(items) if number not in same]
@@ -103,6 +108,10 @@ def _is_called(item: Tree, key: str, identity: Tree | None) -> bool:
     return isinstance(value, Leaf) and isinstance(identity, Leaf) and value.value == identity.value
 
 
+def _is_directive(key: str) -> bool:
+    return key in _DIRECTIVES or key.startswith((_DELETE_FROM, _ORDER))
+
+
 def _text(node: Tree | None) -> str:
     return str(node.value) if isinstance(node, Leaf) else ""
 
@@ -114,7 +123,7 @@ def _is_null(node: Tree) -> bool:
 def without_nulls(node: Tree) -> Tree:
     """The tree without the keys that are null, and without directives: in what is added, they say nothing."""
     if isinstance(node, Map):
-        kept = ((key, value) for key, value in node.items if not _is_null(value) and not key.startswith("$"))
+        kept = ((key, value) for key, value in node.items if not _is_null(value) and not _is_directive(key))
         return Map(tuple((key, without_nulls(value)) for key, value in kept), node.origin)
     if isinstance(node, List):
         return List(tuple(without_nulls(item) for item in node.items), node.origin)

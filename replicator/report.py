@@ -88,7 +88,7 @@ def _snippet(arrow: str, place: Place, lines: Mapping[str, list[str]], note: str
     start = min(place.column - 1, len(line))
     end = place.end_column - 1 if place.end_line == place.line else len(line)
     end = max(min(end, len(line)), start)
-    cut = max(0, start - _LONGEST_LINE // 2)
+    cut = max(0, start - _LONGEST_LINE // 2) if len(line) > _LONGEST_LINE else 0
     shown = line[cut : cut + _LONGEST_LINE]
     gutter = " " * len(str(place.line))
     marker = " " * _width(line[cut:start]) + "^" * max(1, _width(shown[start - cut : end - cut]))

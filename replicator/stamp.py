@@ -204,7 +204,8 @@ def _memoised(read: Read, encode: Callable[[Any], str]) -> Callable[[Island], st
 
     def encoded(island: Island) -> str:
         value = read(island)
-        key = (value.__class__, value)
+        of = value.__class__
+        key = (of, repr(value) if of is float else value)  # 0.0 is not -0.0
         text = memo.get(key)
         if text is None:
             text = encode(value)

@@ -94,7 +94,15 @@ def scalar(value: str | int | float | bool | None, indent: int = 0) -> str:
         if is_plain(value):
             return value
         return block(value, indent) if "\n" in value else quoted(value)
+    if isinstance(value, float):
+        return _number(text_of(value))
     return "null" if value is None else text_of(value)
+
+
+def _number(text: str) -> str:
+    """A number with a fraction before its exponent: without one, YAML 1.1 reads a text."""
+    mantissa, exponent, rest = text.partition("e")
+    return text if "." in mantissa or not exponent else f"{mantissa}.0e{rest}"
 
 
 Encode = Callable[[str], str]

@@ -203,5 +203,5 @@ def resources(project: Project) -> Iterator[Diagnostic]:
             if "expressions" in resource.node.items and resource.file is None:
                 place = resource.node.key_place("expressions")
                 yield Diagnostic("R0205", "`expressions` is for files: in a manifest they are always on", place)
-        if isinstance(document, IslandType) and not document.units and not resources:
-            yield Diagnostic("R0202", "a Type needs units or resources", document.node.key_place("spec"))
+        if isinstance(document, IslandType) and not (document.units or document.sets or resources):
+            yield Diagnostic("R0202", "a Type needs units, resources or sets", document.node.key_place("spec"))

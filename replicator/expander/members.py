@@ -20,9 +20,13 @@ from replicator.parser.source import Node, Scalar
 from replicator.parser.source import Sequence as SequenceNode
 
 
-def natural(key: str) -> list[str | int]:
-    """The sort key of natural order: numbers in a key count as numbers."""
-    return [int(part) if number % 2 else part for number, part in enumerate(re.split(r"([0-9]+)", key))]
+def natural(key: str) -> tuple[list[str | tuple[int, str]], str]:
+    """The sort key of natural order: numbers in a key count as numbers; of equal ones, the text decides."""
+    parts: list[str | tuple[int, str]] = list(re.split(r"([0-9]+)", key))
+    for number in range(1, len(parts), 2):
+        digits = str(parts[number]).lstrip("0")
+        parts[number] = (len(digits), digits)
+    return parts, key
 
 
 def members(plan: SetPlan, layers: Layers, room: int, found: list[Diagnostic]) -> Sequence[Island]:

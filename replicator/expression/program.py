@@ -78,6 +78,28 @@ def _items(value: Any, room: int) -> int:
     return room
 
 
+def _identity(value: Any) -> tuple[type, Any]:
+    """What two values share only if no expression can tell them apart."""
+    of = type(value)
+    return of, repr(value) if of is float else None if of is StrictUndefined else value
+
+
+def _plain(value: Any) -> Any:
+    """A map or list as JSON has them, at every depth. Raises `Failure`, and what undefined values raise."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        if any(not isinstance(key, str) for key in value):
+            raise Failure("a key of a map is not text", "put it in quotes")
+        return {key: _plain(item) for key, item in value.items()}
+    if value is OMIT:
+        raise Failure("`omit` is not an item: it drops a key only where it is the whole value")
+    if isinstance(_known(value), str):
+        value.encode()
+        return _bounded(value)
+    return value
+
+
 def _bounded(text: str) -> str:
     if len(text) > MAX_TEXT:
         raise Failure(f"a text of more than {MAX_TEXT // 1024} KiB", code="R0407")
@@ -294,7 +316,7 @@ class Program:
         values += [result_of(call) for call in self.calls]
         key: tuple[Any, ...] | None
         try:
-            key = tuple((type(v), None if isinstance(v, StrictUndefined) else v) for v in values)
+            key = tuple(map(_identity, values))
             if key in self._memo:
                 return self._memo[key]
         except TypeError:  # a map or a list is read
@@ -312,9 +334,11 @@ class Program:
             if isinstance(_known(result), str):
                 result.encode()  # half of a surrogate pair is no character
                 return _bounded(result)
-            if isinstance(result, (list, tuple, dict)) and _items(result, MAX_ITEMS) < 0:
-                raise Failure(f"a list or map of more than {MAX_ITEMS:,} items", code="R0407")
-            return list(result) if isinstance(result, tuple) else result
+            if isinstance(result, (list, tuple, dict)):
+                if _items(result, MAX_ITEMS) < 0:
+                    raise Failure(f"a list or map of more than {MAX_ITEMS:,} items", code="R0407")
+                return _plain(result)
+            return result
         except UndefinedError as error:
             raise Failure(str(error), "give it a value with the filter `default('…')`") from None
         except (SecurityError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:

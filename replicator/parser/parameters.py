@@ -33,10 +33,20 @@ def read_parameter(name: str, node: Mapping, place: Place) -> tuple[Param, list[
         hint = "letters, digits and _, not beginning with a digit"
         found.append(Diagnostic("R0309", message, place, hint=hint))
     data = {keyword: value for keyword, value in node.data.items() if keyword != "default"}
-    fits: schema.Check = _anything if found else schema.compile_check(data)
+    fits: schema.Check = _anything
     default = node.items.get("default")
-    if default is not None and not fits(default.data):
-        found += [_misfit(name, default, data)]
+    if not found:
+        try:
+            fits = schema.compile_check(data)
+            if default is not None and not fits(default.data):
+                found += [_misfit(name, default, data)]
+        except (
+            TypeError,
+            ValueError,
+            AttributeError,
+            re.error,
+        ):  # a keyword of a wrong type: found by the DSL's schema
+            fits = _anything
     return Param(name, data, fits, default, node, place), found
 
 
@@ -54,7 +64,7 @@ def _misfit(name: str, default: Node, data: dict[str, Any]) -> Diagnostic:
 def _judge(node: Mapping) -> Iterator[Diagnostic]:
     """What is wrong with a parameter's schema, at any depth, beyond what its own JSON Schema says."""
     of_type = node.data.get("type")
-    if of_type not in _BELONGS:
+    if not isinstance(of_type, str) or of_type not in _BELONGS:
         where = node.items.get("type", node)
         yield Diagnostic("R0309", "a parameter's schema needs a type", where.place, hint="types: " + " ".join(_BELONGS))
         return

@@ -1,0 +1,186 @@
+"""An invalid example for every diagnostic code, and the words in which the compiler refuses it, to the byte."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from replicator.cli import main
+from replicator.diagnostics import CODES
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted(ROOT.glob("dsl-examples/invalid/*.yaml"))
+GOLDEN = ROOT / "golden" / "invalid"
+
+HOW = "to accept what the compiler says now: pytest --update-golden tests/test_invalid.py"
+
+# What no example can cause: a file that is not there or as large as none should be here, a flag, the place that the
+# output goes to. These are shell commands; $TMP is a directory of their own.
+OUTSIDE = {
+    "R0313": """
+        head -c 1048577 /dev/zero | tr '\\0' x > "$TMP/large.txt"
+        sed 's|ports:.*|files: {/etc/large: {file: large.txt}}|' dsl-examples/01-one-island.yaml > "$TMP/dsl.yaml"
+        replicator validate --root "$TMP" "$TMP/dsl.yaml"
+    """,
+    "R0801": "replicator validate dsl-examples/no-such-file.yaml",
+    "R0802": "replicator validate dsl-examples/01-one-island.yaml --set no-such-set.version=1",
+    "R0803": "replicator build dsl-examples/01-one-island.yaml > /dev/full",
+    "R0804": """
+        mkdir "$TMP/greeter"
+        echo mine > "$TMP/greeter/eu.yaml"
+        replicator build dsl-examples/01-one-island.yaml -o "$TMP"
+    """,
+}
+
+# What is said, and built none the less. All other codes are errors.
+WARNINGS = {"R0606"}
+
+by_name = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Diagnostics name a file as the command line does: relative to the repository."""
+    monkeypatch.chdir(ROOT)
+
+
+def named_code(example: Path) -> str:
+    return example.stem.partition("-")[0]
+
+
+def exit_code(example: Path) -> int:
+    return 0 if named_code(example) in WARNINGS else 1
+
+
+def extra(golden: Path, examples: list[Path]) -> Iterator[Path]:
+    """The golden files that belong to no example."""
+    expected = {golden / f"{example.stem}{suffix}" for example in examples for suffix in (".txt", ".json")}
+    yield from (file for file in sorted(golden.glob("*")) if file not in expected)
+
+
+def judge(golden: Path, output: str | None, update: bool) -> None:
+    """Fail where a golden file is not the output; with `update` make it so. None: there is no such output."""
+    known = golden.read_bytes().decode() if golden.is_file() else None
+    if known == output:
+        return
+    if not update:
+        name = f"golden/invalid/{golden.name}"
+        what = "missing" if known is None else "stale: there is no such example" if output is None else "different"
+        old, new = (known or "").splitlines(True), (output or "").splitlines(True)
+        diff = "".join(difflib.unified_diff(old, new, name, f"{name} (now)"))
+        pytest.fail(f"{name} is {what}; {HOW}\n{diff}", pytrace=False)
+    if output is None:
+        golden.unlink()
+    else:
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_bytes(output.encode())
+
+
+@by_name
+def test_words(example: Path, update_golden: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    code = main(["validate", example.relative_to(ROOT).as_posix()])
+    output, errors = capfd.readouterr()
+    assert (code, output) == (exit_code(example), "")
+    judge(GOLDEN / f"{example.stem}.txt", errors, update_golden)
+
+
+@by_name
+def test_json(example: Path, update_golden: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    code = main(["validate", "--format", "json", example.relative_to(ROOT).as_posix()])
+    output, errors = capfd.readouterr()
+    assert (code, errors) == (exit_code(example), "")
+    judge(GOLDEN / f"{example.stem}.json", output, update_golden)
+
+
+@by_name
+def test_only_an_error_stops_the_build(example: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    code = main(["build", example.relative_to(ROOT).as_posix()])
+    output, errors = capfd.readouterr()
+    stopped = named_code(example) not in WARNINGS
+    assert (code, output == "") == (exit_code(example), stopped)
+    assert errors.startswith(f"{'error' if stopped else 'warning'}[{named_code(example)}]: ")
+
+
+@by_name
+def test_only_the_named_code(example: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """One mistake is one finding: an example shows its code and no other."""
+    main(["validate", "--format", "json", example.relative_to(ROOT).as_posix()])
+    found = json.loads(capfd.readouterr().out)["diagnostics"]
+    assert [diagnostic["code"] for diagnostic in found] == [named_code(example)]
+
+
+@by_name
+def test_the_first_line_says_what_is_wrong(example: Path) -> None:
+    assert re.fullmatch(r"# [^\n]{10,110}\.", example.read_bytes().partition(b"\n")[0].decode())
+    assert re.fullmatch(r"R[0-9]{4}(-[a-z0-9]+)+", example.stem)
+
+
+def test_no_golden_is_stale(update_golden: bool) -> None:
+    for file in extra(GOLDEN, EXAMPLES):
+        judge(file, None, update_golden)
+
+
+def test_every_code_has_an_example() -> None:
+    """A code without an example is one that nothing can produce, and so is to be removed."""
+    assert {*map(named_code, EXAMPLES), *OUTSIDE} == set(CODES)
+    assert OUTSIDE.keys().isdisjoint(map(named_code, EXAMPLES))
+    assert WARNINGS.issubset(map(named_code, EXAMPLES))
+
+
+@pytest.mark.parametrize("code", OUTSIDE)
+def test_code_that_no_example_can_cause(code: str, tmp_path: Path) -> None:
+    command = f'replicator() {{ "{sys.executable}" -m replicator "$@"; }}\n{OUTSIDE[code]}'
+    environment = os.environ | {"TMP": str(tmp_path)}
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode in (1, 2)
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error[{code}]: ")
+
+
+# The comparison itself
+
+
+@pytest.mark.parametrize(
+    ("known", "output", "message", "line"),
+    [
+        (None, "error\n", "golden/invalid/x.txt is missing", "+error"),
+        ("warning\n", "error\n", "golden/invalid/x.txt is different", "-warning"),
+        ("error\n", None, "golden/invalid/x.txt is stale", "-error"),
+    ],
+)
+def test_failures_are_distinct(tmp_path: Path, known: str | None, output: str | None, message: str, line: str) -> None:
+    golden = tmp_path / "x.txt"
+    if known is not None:
+        golden.write_bytes(known.encode())
+    with pytest.raises(pytest.fail.Exception) as failure:
+        judge(golden, output, update=False)
+    lines = str(failure.value).split("\n")
+    assert lines[0].startswith(message)
+    assert line in lines
+
+
+def test_update_writes_what_differs(tmp_path: Path) -> None:
+    examples = [tmp_path / "R0101-a.yaml", tmp_path / "R0102-b.yaml"]
+    golden = tmp_path / "golden"
+    golden.mkdir()
+    for name in ("R0101-a.txt", "R0101-a.json", "R0103-c.txt"):
+        (golden / name).write_text("old\n")
+    assert [file.name for file in extra(golden, examples)] == ["R0103-c.txt"]
+    judge(golden / "R0101-a.txt", "old\n", update=True)
+    judge(golden / "R0101-a.json", "new\n", update=True)
+    judge(golden / "R0102-b.txt", "new\n", update=True)
+    for file in extra(golden, examples):
+        judge(file, None, update=True)
+    assert {file.name: file.read_text() for file in golden.iterdir()} == {
+        "R0101-a.txt": "old\n",
+        "R0101-a.json": "new\n",
+        "R0102-b.txt": "new\n",
+    }
