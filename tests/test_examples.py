@@ -1,8 +1,10 @@
 """What must hold in the output of every example: closed references, islands apart, objects a cluster would take."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted(ROOT.glob("dsl-examples/*.yaml"))
 
 SET, ISLAND, COMPONENT = "replicator.dev/set", "replicator.dev/island", "app.kubernetes.io/component"
+MANAGED_BY = "app.kubernetes.io/managed-by"  # on what the compiler makes, not on what authors bring along
 POD_NAME = "statefulset.kubernetes.io/pod-name"  # the StatefulSet controller puts it on each pod
 
 
@@ -44,7 +47,7 @@ class Output(NamedTuple):
         return [item for item in self.objects if item["kind"] == kind]
 
     def workloads(self) -> list[Object]:
-        return [item for item in self.objects if "template" in item.get("spec", {})]
+        return [item for item in self.objects if _template(item)]
 
     def pods(self) -> list[Pod]:
         return [pod for workload in self.workloads() for pod in _pods(workload)]
@@ -65,15 +68,36 @@ def _ports(service: Object) -> list[Object]:
     return ports
 
 
+def _labels(item: Object) -> dict[str, str]:
+    labels: dict[str, str] = item["metadata"].get("labels", {})
+    return labels
+
+
+def _template(item: Object) -> Object:
+    """The pod template of a workload; {} of anything else."""
+    spec = item.get("spec", {})
+    template: Object = spec.get("jobTemplate", {}).get("spec", spec).get("template", {})
+    return template
+
+
+def _selector(item: Object) -> dict[str, str] | None:
+    """What selects the pods of a Service or a workload; None where it has none of its own, as a Job."""
+    selector = item["spec"].get("selector")
+    found: dict[str, str] | None = selector.get("matchLabels", selector) if selector else None
+    return found
+
+
 def _pods(workload: Object) -> Iterator[Pod]:
-    template, name = workload["spec"]["template"], workload["metadata"]["name"]
+    template, name = _template(workload), workload["metadata"]["name"]
     ports = {port["name"]: port["protocol"] for one in template["spec"]["containers"] for port in one.get("ports", [])}
     pod = Pod(name, workload["metadata"].get("namespace", ""), template["metadata"]["labels"], ports)
     if workload["kind"] != "StatefulSet":
         yield pod
         return
     start = workload["spec"].get("ordinals", {}).get("start", 0)
-    for ordinal in range(start, start + workload["spec"].get("replicas", 1)):
+    reserved = workload["spec"].get("reserveOrdinals", [])  # OpenKruise's, and `replicas` counts the others
+    ordinals = (ordinal for ordinal in count(start) if ordinal not in reserved)
+    for ordinal in islice(ordinals, workload["spec"].get("replicas", 1)):
         own = f"{name}-{ordinal}"
         yield pod._replace(name=own, labels={**pod.labels, POD_NAME: own})
 
@@ -122,28 +146,49 @@ def test_selectors_stay_in_their_island(output: Output) -> None:
     """They select the pods of their own island (of `form: pods`: the Set's objects all of its pods) and no others."""
     pods = output.pods()
     for item in [*output.of("Service"), *output.workloads()]:
-        spec, labels, namespace = item["spec"], item["metadata"]["labels"], item["metadata"].get("namespace", "")
-        selector = spec["selector"] if item["kind"] == "Service" else spec["selector"]["matchLabels"]
+        labels, namespace, selector = _labels(item), item["metadata"].get("namespace", ""), _selector(item)
+        if selector is None:
+            continue
         own = [
             pod.name
             for pod in pods
             if pod.namespace == namespace
             and pod.labels[SET] == labels[SET]
             and pod.island == labels.get(ISLAND, pod.island)
-            and pod.labels.get(COMPONENT) == labels.get(COMPONENT)
+            and pod.labels.get(COMPONENT) == labels.get(COMPONENT, pod.labels.get(COMPONENT))
         ]
         selected = [pod.name for pod in pods if pod.namespace == namespace and selector.items() <= pod.labels.items()]
         assert own, item["metadata"]["name"]
-        assert selected == own, item["metadata"]["name"]
+        assert selected, item["metadata"]["name"]
+        assert set(selected) <= set(own), item["metadata"]["name"]
+        if MANAGED_BY in labels:
+            assert selected == own, item["metadata"]["name"]
 
 
 def test_services_reach_ports_of_their_pods(output: Output) -> None:
     for service in output.of("Service"):
-        selector = service["spec"]["selector"]
+        selector = _selector(service)
+        if selector is None:
+            assert service["spec"]["type"] == "ExternalName"
+            continue
         for pod in output.pods():
-            if selector.items() <= pod.labels.items():
+            if pod.namespace == service["metadata"].get("namespace", "") and selector.items() <= pod.labels.items():
                 for port in _ports(service):
                     assert pod.ports.get(port["targetPort"]) == port["protocol"], (_identity(service), port)
+
+
+def test_autoscalers_scale_what_leaves_it_to_them(output: Output) -> None:
+    workloads = {_identity(item): item for item in output.workloads()}
+    for autoscaler in output.of("HorizontalPodAutoscaler"):
+        target, namespace = autoscaler["spec"]["scaleTargetRef"], autoscaler["metadata"].get("namespace", "")
+        workload = workloads[target["apiVersion"], target["kind"], namespace, target["name"]]
+        assert "replicas" not in workload["spec"]
+
+
+def test_namespaces_that_are_made_are_all_that_are_used(output: Output) -> None:
+    made = {item["metadata"]["name"] for item in output.of("Namespace")}
+    used = {item["metadata"]["namespace"] for item in output.objects if "namespace" in item["metadata"]}
+    assert not made or used == made
 
 
 def _references(pod: Object) -> Iterator[tuple[str, str, str]]:
@@ -175,32 +220,50 @@ def _references(pod: Object) -> Iterator[tuple[str, str, str]]:
         yield "Secret", secret["name"], ""
     if "serviceAccountName" in pod:
         yield "ServiceAccount", pod["serviceAccountName"], ""
+    if not pod.get("priorityClassName", "system-").startswith("system-"):
+        yield "PriorityClass", pod["priorityClassName"], ""
 
 
 def test_references_of_pods_are_closed(output: Output) -> None:
     """What a pod names is in the output, with the key that is asked for, or is declared external."""
-    data = {_identity(item)[1:]: item.get("data", {}) for item in output.objects}
+    data = {_identity(item)[1:]: {**item.get("data", {}), **item.get("binaryData", {})} for item in output.objects}
     for workload in output.workloads():
-        namespace = workload["metadata"].get("namespace", "")
-        for kind, name, key in _references(workload["spec"]["template"]["spec"]):
+        for kind, name, key in _references(_template(workload)["spec"]):
             if (kind, name) in output.external:
                 continue
+            namespace = "" if kind == "PriorityClass" else workload["metadata"].get("namespace", "")
             assert (kind, namespace, name) in data, (workload["metadata"]["name"], kind, name)
             assert not key or key in data[kind, namespace, name], (workload["metadata"]["name"], name, key)
 
 
 def test_islands_name_only_their_own_config_maps(output: Output) -> None:
-    owner = {_identity(item)[1:]: item["metadata"]["labels"].get(ISLAND) for item in output.of("ConfigMap")}
+    """Or what is nobody's: it stands beside the islands, and is labelled as no island's."""
+    owner = {_identity(item)[1:]: _labels(item).get(ISLAND) for item in output.of("ConfigMap")}
     for workload in output.workloads():
-        namespace, labels = workload["metadata"].get("namespace", ""), workload["metadata"]["labels"]
-        for kind, name, _ in _references(workload["spec"]["template"]["spec"]):
+        namespace, island = workload["metadata"].get("namespace", ""), _labels(workload).get(ISLAND)
+        for kind, name, _ in _references(_template(workload)["spec"]):
             if (kind, namespace, name) in owner:
-                assert owner[kind, namespace, name] == labels.get(ISLAND)
+                assert owner[kind, namespace, name] in (island, None)
+
+
+def test_pods_find_the_files_that_are_their_own(output: Output) -> None:
+    """Those of `form: pods` that differ by pod: each mounts the key that begins with its name."""
+    data = {_identity(item)[2:]: item.get("data", {}) for item in output.of("ConfigMap")}
+    for workload in output.workloads():
+        pod = _template(workload)["spec"]
+        volumes = {volume["name"]: volume for volume in pod.get("volumes", [])}
+        for mount in (mount for one in pod["containers"] for mount in one.get("volumeMounts", [])):
+            if "subPathExpr" not in mount:
+                continue
+            sources = [one["configMap"]["name"] for one in volumes[mount["name"]]["projected"]["sources"]]
+            held = {key for name in sources for key in data.get((workload["metadata"].get("namespace", ""), name), {})}
+            for one in _pods(workload):
+                assert re.sub(r"\$\(\w+\)", one.name, mount["subPathExpr"]) in held
 
 
 def test_mounts_have_volumes(output: Output) -> None:
     for workload in output.workloads():
-        pod = workload["spec"]["template"]["spec"]
+        pod = _template(workload)["spec"]
         known = [volume["name"] for volume in pod.get("volumes", [])]
         known += [claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])]
         assert len(known) == len(set(known))
@@ -243,13 +306,21 @@ def test_routes_lead_somewhere(output: Output) -> None:
     assert used == upstreams, "an Upstream that no route uses"
 
 
+def _is_custom(item: Object) -> bool:
+    return any(group in item["apiVersion"] for group in (".solo.io/", ".kruise.io/"))
+
+
 def test_kubernetes_would_take_it(output: Output) -> None:
-    assert problems(item for item in output.objects if ".solo.io/" not in item["apiVersion"]) == []
+    assert problems(item for item in output.objects if not _is_custom(item)) == []
+    for workload in filter(_is_custom, output.workloads()):  # their own schemas leave pod templates open
+        metadata = {"name": workload["metadata"]["name"]}
+        template = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": metadata, "template": _template(workload)}
+        assert problems([template]) == []
 
 
 @needs_shared
-def test_gloo_would_take_it(output: Output) -> None:
-    assert problems(item for item in output.objects if ".solo.io/" in item["apiVersion"]) == []
+def test_their_own_definitions_would_take_it(output: Output) -> None:
+    assert problems(filter(_is_custom, output.objects)) == []
 
 
 def test_examples_build_as_a_directory(build: Callable[[Path], str]) -> None:

@@ -1,4 +1,4 @@
-"""The output of every example, to the byte: golden/ holds one file for each and nothing else."""
+"""The output of every example, to the byte: golden/ holds one file for each, a tree for some, and nothing else."""
 
 import difflib
 import os
@@ -10,66 +10,116 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-EXAMPLES = sorted(ROOT.glob("dsl-examples/*.yaml"))
+SOURCES = ROOT / "dsl-examples"
+EXAMPLES = [*sorted(SOURCES.glob("*.yaml")), SOURCES / "operator/operator.yaml"]
 GOLDEN = ROOT / "golden"
+
+DIRECTORIES = {"21-shared": "island", "25-advanced-pods": "object", "26-cells": "island"}
+"""The examples that are built with `-o` too, each in its layout."""
 
 HOW = "to accept what the compiler writes now: make golden"
 
 
-def difference(golden: Path, output: str | None) -> str:
-    """How a golden file and the output differ; '' where they are equal. None: nothing is compiled to this file."""
-    known = golden.read_bytes().decode() if golden.is_file() else None
+def difference(golden: Path, name: str, output: str | None) -> str:
+    """How a file of a golden folder and the output differ; '' where they are equal. None: nothing is made for it."""
+    file = golden / name
+    known = file.read_bytes().decode() if file.is_file() else None
     if known == output:
         return ""
-    name = f"golden/{golden.name}"
     what = "missing" if known is None else "stale: there is no such example" if output is None else "different"
-    sides = [("/dev/null" if text is None else name, (text or "").splitlines(True)) for text in (known, output)]
+    sides = [
+        ("/dev/null" if text is None else f"golden/{name}", (text or "").splitlines(True)) for text in (known, output)
+    ]
     (before, old), (after, new) = sides
     diff = "".join(difflib.unified_diff(old, new, before, f"{after} (compiled now)"))
-    return f"{name} is {what}; {HOW}\n{diff}"
+    return f"golden/{name} is {what}; {HOW}\n{diff}"
 
 
-def extra(golden: Path, examples: list[Path]) -> Iterator[Path]:
-    """The files of a golden folder that belong to no example. golden/invalid has a test of its own."""
-    expected = {golden / example.name for example in examples}
-    for file in sorted(golden.rglob("*")):
-        if file.is_file() and file not in expected and file.relative_to(golden).parts[0] != "invalid":
-            yield file
+def differences(golden: Path, made: dict[str, str], known: set[str]) -> Iterator[tuple[str, str | None]]:
+    """The files of a golden folder in which it differs from what is made, and what they ought to be."""
+    for name in sorted(known | set(made)):
+        if difference(golden, name, made.get(name)):
+            yield name, made.get(name)
 
 
-def judge(golden: Path, output: str | None, update: bool) -> None:
-    """Fail where a golden file is not the output; with `update` make it so. An equal file is not touched."""
-    found = difference(golden, output)
-    if not found:
-        return
+def judge(golden: Path, made: dict[str, str], known: set[str], update: bool) -> None:
+    """Fail where files of a golden folder are not what is made; with `update` make them so, and leave the others alone.
+
+    `known` are the names of the files that are there now and belong to this comparison.
+    """
+    found = list(differences(golden, made, known))
     if not update:
-        pytest.fail(found, pytrace=False)
-    if output is None:
-        golden.unlink()
-    else:
-        golden.parent.mkdir(exist_ok=True)
-        golden.write_bytes(output.encode())
+        if found:
+            pytest.fail("\n".join(difference(golden, name, output) for name, output in found), pytrace=False)
+        return
+    for name, output in found:
+        file = golden / name
+        if output is None:
+            file.unlink()
+            for folder in file.parents:
+                if folder == golden or any(folder.iterdir()):
+                    break
+                folder.rmdir()
+        else:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(output.encode())
+
+
+def files(folder: Path) -> set[str]:
+    """The names of all files in a folder and below it."""
+    return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+
+
+def extra(golden: Path, examples: set[str], trees: set[str]) -> set[str]:
+    """The files of a golden folder that belong to no example. Trees, and golden/invalid, have tests of their own."""
+    return {name for name in files(golden) - examples if name.split("/")[0] not in trees | {"invalid"}}
+
+
+def _name(example: Path) -> str:
+    return example.relative_to(SOURCES).as_posix()
+
+
+def _written(example: Path, layout: str, folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    source = example.relative_to(ROOT).as_posix()
+    command = [sys.executable, "-m", "replicator", "build", source, "-o", str(folder), "--layout", layout, *more]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_there_are_examples() -> None:
-    assert EXAMPLES
+    assert all(example.is_file() for example in EXAMPLES)
+    assert set(DIRECTORIES) < {example.stem for example in EXAMPLES}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_output(example: Path, build: Callable[[Path], str], update_golden: bool) -> None:
-    judge(GOLDEN / example.name, build(example), update_golden)
+    judge(GOLDEN, {_name(example): build(example)}, set(), update_golden)
+
+
+@pytest.mark.parametrize("stem", DIRECTORIES)
+def test_directory(stem: str, tmp_path: Path, update_golden: bool) -> None:
+    done = _written(SOURCES / f"{stem}.yaml", DIRECTORIES[stem], tmp_path / stem)
+    assert done.returncode == 0, done.stderr
+    made = {name: (tmp_path / name).read_bytes().decode() for name in files(tmp_path)}
+    known = {name for name in files(GOLDEN) if name.startswith(f"{stem}/")}
+    assert len(made) > 2
+    judge(GOLDEN, made, known, update_golden)
+
+
+@pytest.mark.parametrize("stem", DIRECTORIES)
+def test_a_golden_tree_is_what_check_expects(stem: str) -> None:
+    done = _written(SOURCES / f"{stem}.yaml", DIRECTORIES[stem], GOLDEN / stem, "--check")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_nothing_is_stale(update_golden: bool) -> None:
-    for file in extra(GOLDEN, EXAMPLES):
-        judge(file, None, update_golden)
+    judge(GOLDEN, {}, extra(GOLDEN, set(map(_name, EXAMPLES)), set(DIRECTORIES)), update_golden)
 
 
-@pytest.mark.parametrize("example", EXAMPLES[-2:], ids=lambda example: example.stem)
-def test_hash_seed_changes_nothing(example: Path, build: Callable[[Path], str]) -> None:
-    outputs = {build(example).encode()}
+@pytest.mark.parametrize("stem", ["15-shop", "16-shop-pods", "26-cells"])
+def test_hash_seed_changes_nothing(stem: str, build: Callable[[Path], str]) -> None:
+    outputs = {build(SOURCES / f"{stem}.yaml").encode()}
     for seed in ("0", "1", "4242"):
-        command = [sys.executable, "-m", "replicator", "build", f"dsl-examples/{example.name}"]
+        command = [sys.executable, "-m", "replicator", "build", f"dsl-examples/{stem}.yaml"]
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         outputs.add(subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True).stdout)
     assert len(outputs) == 1
@@ -78,45 +128,49 @@ def test_hash_seed_changes_nothing(example: Path, build: Callable[[Path], str]) 
 # The comparison itself
 
 
+@pytest.mark.parametrize("name", ["x.yaml", "tree/set/x.yaml"])
 @pytest.mark.parametrize(
     ("known", "output", "message", "line"),
     [
-        (None, "a: 1\n", "golden/x.yaml is missing", "+a: 1"),
-        ("a: 1\n", "a: 2\n", "golden/x.yaml is different", "-a: 1"),
-        ("a: 1\n", None, "golden/x.yaml is stale", "-a: 1"),
-        ("a: 1\r\n", "a: 1\n", "golden/x.yaml is different", "-a: 1\r"),
+        (None, "a: 1\n", "is missing", "+a: 1"),
+        ("a: 1\n", "a: 2\n", "is different", "-a: 1"),
+        ("a: 1\n", None, "is stale", "-a: 1"),
+        ("a: 1\r\n", "a: 1\n", "is different", "-a: 1\r"),
     ],
 )
-def test_failures_are_distinct(tmp_path: Path, known: str | None, output: str | None, message: str, line: str) -> None:
-    golden = tmp_path / "x.yaml"
+def test_failures_are_distinct(
+    tmp_path: Path, name: str, known: str | None, output: str | None, message: str, line: str
+) -> None:
     if known is not None:
-        golden.write_bytes(known.encode())
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(known.encode())
     with pytest.raises(pytest.fail.Exception) as failure:
-        judge(golden, output, update=False)
+        judge(tmp_path, {} if output is None else {name: output}, files(tmp_path), update=False)
     lines = str(failure.value).split("\n")
-    assert lines[0].startswith(message)
+    assert lines[0].startswith(f"golden/{name} {message}")
     assert line in lines
 
 
 def test_update_writes_only_what_differs(tmp_path: Path) -> None:
-    examples = [tmp_path / "dsl-examples" / name for name in ("equal.yaml", "different.yaml", "missing.yaml")]
     golden = tmp_path / "golden"
-    (golden / "invalid").mkdir(parents=True)
-    for name in ("equal.yaml", "different.yaml", "stale.yaml", "invalid/other.yaml"):
+    for name in ("equal.yaml", "different.yaml", "stale.yaml", "invalid/other.yaml", "tree/a/b.yaml", "tree/c.yaml"):
+        (golden / name).parent.mkdir(parents=True, exist_ok=True)
         (golden / name).write_text("old\n")
         os.utime(golden / name, (0, 0))
-    assert [file.name for file in extra(golden, examples)] == ["stale.yaml"]
-    for example in examples:
-        judge(golden / example.name, "old\n" if example.stem == "equal" else "new\n", update=True)
-    for file in extra(golden, examples):
-        judge(file, None, update=True)
-    written = {file.relative_to(golden).as_posix(): file.read_text() for file in golden.rglob("*.yaml")}
-    assert written == {
+    examples = {"equal.yaml": "old\n", "different.yaml": "new\n", "missing.yaml": "new\n"}
+    stale = extra(golden, set(examples), {"tree"})
+    assert stale == {"stale.yaml"}
+    judge(golden, examples, stale, update=True)
+    judge(golden, {"tree/c.yaml": "new\n", "tree/d/e.yaml": "new\n"}, {"tree/a/b.yaml", "tree/c.yaml"}, update=True)
+    assert {name: (golden / name).read_text() for name in files(golden)} == {
         "different.yaml": "new\n",
         "equal.yaml": "old\n",
         "invalid/other.yaml": "old\n",
         "missing.yaml": "new\n",
+        "tree/c.yaml": "new\n",
+        "tree/d/e.yaml": "new\n",
     }
+    assert not (golden / "tree/a").exists()
     assert (golden / "equal.yaml").stat().st_mtime == 0
 
 
