@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except OSError as error:
         with suppress(OSError, AttributeError):
-            click.echo(f"error[R0803]: the output cannot be written: {error.strerror or error}", err=True)
+            what = f"{printable(str(error.filename))}: " if error.filename else ""
+            click.echo(f"error[R0803]: the output cannot be written: {what}{error.strerror or error}", err=True)
         _abandon_streams()
         return USAGE
     except Exception as error:
@@ -334,7 +335,7 @@ def _setting(text: str) -> Setting:
     if match is None:
         raise click.UsageError(f"--set {text}: SET.PARAM=VALUE or SET/KEY.PARAM=VALUE")
     target, key, param, value = match.groups()
-    return Setting(target, key or "", param, value, Place(f"--set {text}", 0, 0, 0, 0), True)
+    return Setting(target, key or "", param, value, Place(f"--set {text[:100]}", 0, 0, 0, 0), True)
 
 
 def _params_file(name: str, texts: dict[str, str]) -> list[Setting]:

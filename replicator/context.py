@@ -14,7 +14,7 @@ from replicator.model import IslandType, TypePort, Unit
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
 from replicator.patch import At, Unfit, merge
-from replicator.scope import Scope, island_attributes, let_kinds
+from replicator.scope import Scope, Unknown, island_attributes, let_kinds
 from replicator.sources import Atom, Bounded, Computed, Inner, assemble, in_range, reads
 from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, text, tree
 
@@ -295,6 +295,13 @@ class Context:
 
     def _bind(self, expression: Expr, scalar: Scalar) -> Text | Hole:
         """What an expression stands for: a text that is known but for holes, or one hole that keeps its type."""
+        try:
+            return self._bound(expression, scalar)
+        except Unknown as unknown:  # in a file of a Type: those of the DSL are judged before
+            self.found.append(Diagnostic(unknown.code, str(unknown), scalar.place, hint=unknown.hint))
+            return ()
+
+    def _bound(self, expression: Expr, scalar: Scalar) -> Text | Hole:
         if expression.path:
             return self._name(expression.path, scalar)
         if expression.call:

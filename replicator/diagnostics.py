@@ -125,8 +125,8 @@ def tidy(found: Iterable[Diagnostic]) -> list[Diagnostic]:
     """Sort by file, line, column, code; drop repetitions; fold one place and code over many islands into one."""
     first: dict[tuple[object, ...], Diagnostic] = {}
     for diagnostic in found:
-        if len(diagnostic.message) > _MAX_MESSAGE:
-            diagnostic = diagnostic._replace(message=_clipped(diagnostic.message))
+        if len(diagnostic.message) > _MAX_MESSAGE or len(diagnostic.hint) > _MAX_MESSAGE:
+            diagnostic = diagnostic._replace(message=_clipped(diagnostic.message), hint=_clipped(diagnostic.hint))
         key = (diagnostic.code, diagnostic.place, diagnostic.path) if diagnostic.place else diagnostic
         earlier = first.get(key)
         if earlier is None:
@@ -138,6 +138,8 @@ def tidy(found: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 def _clipped(message: str) -> str:
     """A message about a huge value: its beginning and its end say enough."""
+    if len(message) <= _MAX_MESSAGE:
+        return message
     half = _MAX_MESSAGE // 2
     return f"{message[:half]}…{message[-half:]}"
 

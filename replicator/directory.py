@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +93,9 @@ def _replace(files: Iterable[tuple[str, bytes]], directory: Path, covered: Calla
             if there is not None and not there.startswith(HEADER):
                 foreign.append(path)
                 continue
+            if (barred := _in_the_way(directory, target)) is not None:
+                foreign.append(barred)
+                continue
             _make_directory(target.parent, made)
             temporary = target.parent / f"{_TEMPORARY}{os.getpid()}-{len(waiting)}.tmp"
             waiting.append((temporary, target))
@@ -99,22 +103,32 @@ def _replace(files: Iterable[tuple[str, bytes]], directory: Path, covered: Calla
                 file.write(HEADER)
                 file.write(content)
         if foreign:
-            raise Foreign(foreign)
+            raise Foreign(list(dict.fromkeys(foreign)))
+        stale = [path for path in _ours(directory) if path not in known and covered(path)]
+        for temporary, target in waiting:
+            temporary.replace(target)
     except BaseException:
         for temporary, _ in waiting:
             temporary.unlink(missing_ok=True)
         for parent in reversed(made):
             _remove_if_empty(parent)
         raise
-    stale = [path for path in _ours(directory) if path not in known and covered(path)]
-    for temporary, target in waiting:
-        temporary.replace(target)
     for path in stale:
         (directory / path).unlink()
         parent = (directory / path).parent
         while parent != directory and _remove_if_empty(parent):
             parent = parent.parent
     return Written(len(waiting), unchanged, len(stale))
+
+
+def _in_the_way(directory: Path, target: Path) -> str | None:
+    """What stands, between a directory and a file of it, where a directory must be."""
+    for parent in reversed(target.relative_to(directory).parents[:-1]):
+        if os.path.lexists(directory / parent) and (
+            not (directory / parent).is_dir() or (directory / parent).is_symlink()
+        ):
+            return parent.as_posix()
+    return None
 
 
 def _make_directory(path: Path, made: list[Path]) -> None:
@@ -138,17 +152,15 @@ def _remove_if_empty(path: Path) -> bool:
 def _read(path: Path) -> bytes | None:
     """A file's content; None where there is none. A directory or a link in its place is not ours to replace."""
     try:
-        return path.read_bytes()
+        return path.read_bytes() if stat.S_ISREG(path.lstat().st_mode) else b""
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except IsADirectoryError:
-        return b""
 
 
 def _ours(directory: Path) -> Iterator[str]:
     """The files under a directory that we wrote, by the line that they begin with; links are not followed."""
     for path in _walk(directory):
-        if path.suffix == ".yaml":
+        if path.suffix == ".yaml" and stat.S_ISREG(path.lstat().st_mode):
             with path.open("rb") as file:
                 if file.read(len(HEADER)) == HEADER:
                     yield path.relative_to(directory).as_posix()

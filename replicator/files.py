@@ -35,7 +35,10 @@ class Files:
         start = Path(os.path.normpath(self._base(document) / pattern))
         if not any(character in pattern for character in "*?["):
             return [(self._shown(start), self._bytes(self._inside(start, pattern), pattern))]
-        found = sorted(self._expand(Path(start.anchor), start.parts[1:]))
+        try:
+            found = sorted(self._expand(Path(start.anchor), start.parts[1:]))
+        except (OSError, ValueError) as error:
+            raise _unreadable(pattern, error) from None
         if not found:
             raise Unreadable(f"no file matches `{pattern}`", "the pattern is relative to this document's file")
         return [(self._shown(path), self._bytes(self._inside(path, pattern), pattern)) for path in found]
@@ -48,7 +51,10 @@ class Files:
         return os.path.relpath(path).replace(os.sep, "/")
 
     def _inside(self, path: Path, asked: str) -> Path:
-        real = Path(os.path.realpath(path))
+        try:
+            real = Path(os.path.realpath(path))
+        except (OSError, ValueError) as error:
+            raise _unreadable(asked, error) from None
         if not real.is_relative_to(self._root):
             raise Unreadable(
                 f"`{asked}` is outside of the root directory",
@@ -80,4 +86,8 @@ class Files:
                 raise Unreadable(f"the files of this build have more than {MAX_BYTES // 1_000_000} MB")
             return path.read_bytes()
         except (OSError, ValueError) as error:
-            raise Unreadable(f"`{asked}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
+            raise _unreadable(asked, error) from None
+
+
+def _unreadable(asked: str, error: Exception) -> Unreadable:
+    return Unreadable(f"`{asked}` cannot be read: {getattr(error, 'strerror', None) or error}")

@@ -14,7 +14,7 @@ from replicator.tree import Leaf, List, Manifest, Map, Text, Tree, leaf, text
 
 FIELDS = ("env", "args", "configMaps", "probes", "annotations")
 
-_HOLE = "\0"  # stands for a hole while tokens are looked for: a name that touches one is not known whole
+_HOLE = "\udcff"  # no text has it; stands for a hole: a name that touches one is not known whole
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _EDGE = r"[A-Za-z0-9_.\-\0]"
 _TOKEN = re.compile(

@@ -143,7 +143,8 @@ class PathPart(NamedTuple):
 def in_range(value: Any, least: int, most: int) -> int:
     """The value, where it is an integer in a range. Raises `Failure`."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Failure(f"`{value}` is no integer", "give the parameter type: integer")
+        shown = f"`{value}`" if isinstance(value, (str, int, float)) else "the value"
+        raise Failure(f"{shown} is no integer", "give the parameter type: integer")
     if not least <= value <= most:
         raise Failure(f"{value} is out of range: from {least} to {most}")
     return value

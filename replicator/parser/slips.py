@@ -58,7 +58,7 @@ def _foreign(document: Document) -> Diagnostic:
         node = root.items["kind"]
         return Diagnostic(
             "R0201",
-            f"`{_shown(kind)}` is no kind of the DSL",
+            f"{_shown(kind) if isinstance(kind, (list, dict)) else f'`{kind}`'} is no kind of the DSL",
             node.place,
             "$.kind",
             nearest(str(kind), schema.KINDS),
@@ -179,7 +179,7 @@ def _phrases(error: ValidationError) -> Iterator[tuple[str, str, str, str]]:
         yield "R0204", f"expected {expected}, found {_found(value)}", _type_hint(names, value), ""
     elif keyword in ("enum", "const"):
         allowed = [wanted] if keyword == "const" else list(wanted)
-        words = [str(item) for item in allowed]
+        words = [_shown(item) for item in allowed]
         yield (
             "R0205",
             f"`{_shown(value)}` is not allowed here",
@@ -252,6 +252,8 @@ def _found(value: Any) -> str:
 def _shown(value: Any, quote: bool = False) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "a map"
     text = str(value)
     if quote and isinstance(value, str):
         text = f'"{text}"'
