@@ -291,7 +291,10 @@ class Context:
             return Leaf(0)
 
     def _kind(self, expression: Expr) -> Kind:
-        return self.scope.kind_of_expression(expression)
+        try:
+            return self.scope.kind_of_expression(expression)
+        except Unknown:  # said where the expression is bound
+            return "any"
 
     def _bind(self, expression: Expr, scalar: Scalar) -> Text | Hole:
         """What an expression stands for: a text that is known but for holes, or one hole that keeps its type."""

@@ -14,7 +14,7 @@ from replicator.expression.values import OMIT, STRUCTURAL, Failure
 from replicator.model import Resource
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
-from replicator.scope import scalars
+from replicator.scope import Unknown, scalars
 
 _IDENTIFYING = ("apiVersion", "kind")
 
@@ -46,8 +46,15 @@ def _in_scalar(context: Context, scalar: Scalar, always: bool) -> Iterator[Decis
     template = parse(scalar.text)
     for expression in template.expressions:
         whole = template.whole is expression
-        if always or (whole and (expression.omits or context.scope.kind_of_expression(expression) in STRUCTURAL)):
+        if always or (whole and (expression.omits or _is_structural(context, expression))):
             yield Decision(expression, scalar)
+
+
+def _is_structural(context: Context, expression: Expr) -> bool:
+    try:
+        return context.scope.kind_of_expression(expression) in STRUCTURAL
+    except Unknown:  # said where the expression is bound
+        return False
 
 
 class Decisions:
