@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
 from referencing import Registry, Resource
 from ruamel.yaml import YAML
 from strategies import Document, Expression, Parts, Project, Set, document, examples, text_of
@@ -797,6 +798,32 @@ def test_any_schema_of_a_parameter(one: Document, other: Document, value: Any) -
     judge(
         text_of(*small({"a": {"image": "{{ params.p }}"}}, {"replicas": 1, "params": values}, params=params)).encode()
     )
+
+
+@pytest.mark.parametrize("keyword", ["type", "enum", "pattern", "minLength", "maximum", "maxItems", "items", "properties",
+                                     "uniqueItems", "required", "additionalProperties", "default", "description"])  # fmt: skip
+def test_a_keyword_of_a_nested_schema_with_any_value(keyword: str) -> None:
+    """What a validator would not take for a schema is an error, at any depth."""
+    of = {
+        **{"minLength": "string", "pattern": "string", "maximum": "integer", "properties": "object"},
+        **{"required": "object", "additionalProperties": "object"},
+    }.get(keyword, "array")
+    for value in (None, [], {}, "a", "[", -1, 1.5, True, [1], {"a": 1}, {"a": {"type": []}}):
+        inner = {"type": of, keyword: value}
+        params = {
+            "list": {"type": "array", "items": inner},
+            "map": {"type": "object", "additionalProperties": inner},
+            "fields": {"type": "object", "properties": {"a": inner}},
+        }
+        try:
+            Draft202012Validator.check_schema(inner)
+            wrong = False
+        except SchemaError:
+            wrong = True
+        for given in ([], "a", 1, {}, {"a": 1}, None):
+            members = {"replicas": 1, "params": {"list": [given], "map": {"a": given}, "fields": {"a": given}}}
+            made = judge(text_of(*small(members=members, params=params)).encode())
+            assert has_errors(made.diagnostics) or not wrong, inner
 
 
 # Hostile input, case by case
