@@ -800,14 +800,27 @@ def test_any_schema_of_a_parameter(one: Document, other: Document, value: Any) -
     )
 
 
-@pytest.mark.parametrize("keyword", ["type", "enum", "pattern", "minLength", "maximum", "maxItems", "items", "properties",
-                                     "uniqueItems", "required", "additionalProperties", "default", "description"])  # fmt: skip
+KEYWORDS = {
+    "type": "array",
+    "enum": "array",
+    "pattern": "string",
+    "minLength": "string",
+    "maximum": "integer",
+    "maxItems": "array",
+    "items": "array",
+    "properties": "object",
+    "uniqueItems": "array",
+    "required": "object",
+    "additionalProperties": "object",
+    "default": "array",
+    "description": "array",
+}
+
+
+@pytest.mark.parametrize("keyword", KEYWORDS)
 def test_a_keyword_of_a_nested_schema_with_any_value(keyword: str) -> None:
     """What a validator would not take for a schema is an error, at any depth."""
-    of = {
-        **{"minLength": "string", "pattern": "string", "maximum": "integer", "properties": "object"},
-        **{"required": "object", "additionalProperties": "object"},
-    }.get(keyword, "array")
+    of = KEYWORDS[keyword]
     for value in (None, [], {}, "a", "[", -1, 1.5, True, [1], {"a": 1}, {"a": {"type": []}}):
         inner = {"type": of, keyword: value}
         params = {
@@ -820,8 +833,11 @@ def test_a_keyword_of_a_nested_schema_with_any_value(keyword: str) -> None:
             wrong = False
         except SchemaError:
             wrong = True
-        for given in ([], "a", 1, {}, {"a": 1}, None):
-            members = {"replicas": 1, "params": {"list": [given], "map": {"a": given}, "fields": {"a": given}}}
+        for value_of_a in ([], "a", 1, {}, {"a": 1}, None):
+            members = {
+                "replicas": 1,
+                "params": {"list": [value_of_a], "map": {"a": value_of_a}, "fields": {"a": value_of_a}},
+            }
             made = judge(text_of(*small(members=members, params=params)).encode())
             assert has_errors(made.diagnostics) or not wrong, inner
 

@@ -1,0 +1,331 @@
+"""The kinds of the DSL as CustomResourceDefinitions, and its documents as a cluster stores them and gives them back."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from strict_schemas import problems, strict
+
+Object = dict[str, Any]
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ROOT / "dsl-examples"
+EXAMPLES = [*sorted(SOURCES.glob("*.yaml")), SOURCES / "operator/operator.yaml"]
+
+
+def replicator(*arguments: str, text: str = "", folder: Path = ROOT) -> str:
+    """What the command prints; it must exit with 0 and say nothing else."""
+    command = [sys.executable, "-m", "replicator", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=environment, input=text.encode(), capture_output=True, check=False)
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+    return done.stdout.decode()
+
+
+def documents(text: str) -> list[Object]:
+    return list(yaml.safe_load_all(text))
+
+
+@pytest.fixture(scope="module")
+def crds() -> list[Object]:
+    return documents(replicator("crds"))
+
+
+def schema_of(crd: Object) -> Object:
+    (version,) = crd["spec"]["versions"]
+    schema: Object = version["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def nodes(schema: Object, path: str = "$") -> Iterator[tuple[str, Object]]:
+    """A schema and all that are in it, but for those that only constrain: allOf, anyOf, oneOf, not."""
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{name}")
+    for keyword, step in (("items", "[]"), ("additionalProperties", "{}")):
+        if isinstance(schema.get(keyword), dict):
+            yield from nodes(schema[keyword], f"{path}{step}")
+
+
+# What it takes to be structural: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/
+# custom-resource-definitions/#specifying-a-structural-schema
+
+PRESERVE, INT_OR_STRING = "x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-or-string"
+FORBIDDEN = {
+    *("$ref", "$schema", "$id", "$defs", "definitions", "dependencies", "deprecated", "discriminator", "id"),
+    *("patternProperties", "readOnly", "writeOnly", "xml", "const", "if", "then", "else"),
+}
+ONLY_OUTSIDE = {"description", "type", "default", "additionalProperties", "nullable", PRESERVE, INT_OR_STRING}
+
+
+def flaws(schema: Object) -> Iterator[str]:
+    """What keeps a schema from being structural, and the defaults that we do not want in it."""
+    if schema.get("type") != "object":
+        yield "$: the root is no object"
+    metadata = schema.get("properties", {}).get("metadata", {})
+    if set(metadata) - {"type", "description"} or metadata.get("type", "object") != "object":
+        yield "$.metadata: says more than that it is an object"
+    for path, node in nodes(schema):
+        if ("type" in node) + (INT_OR_STRING in node) + (PRESERVE in node and "type" not in node) != 1:
+            yield f"{path}: needs exactly one of type, {INT_OR_STRING} and {PRESERVE}"
+        for keyword in (PRESERVE, INT_OR_STRING):
+            if node.get(keyword, True) is not True:
+                yield f"{path}: {keyword} must be true or absent"
+        if isinstance(node.get("type"), list):
+            yield f"{path}: more than one type"
+        if node.get("type") == "array" and "items" not in node:
+            yield f"{path}: an array without items"
+        if isinstance(node.get("additionalProperties"), bool):
+            yield f"{path}: additionalProperties is a boolean"
+        if "additionalProperties" in node and "properties" in node:
+            yield f"{path}: additionalProperties beside properties"
+        if "default" in node:
+            yield f"{path}: a default, which would be stored as if its author had said it"
+        yield from _anywhere(node, path)
+        for keyword in ("allOf", "anyOf", "oneOf", "not"):
+            inner = node.get(keyword, [])
+            for one in inner if isinstance(inner, list) else [inner]:
+                yield from _constraint(one, node, f"{path}.{keyword}")
+
+
+def _anywhere(node: Object, path: str) -> Iterator[str]:
+    for keyword in sorted(FORBIDDEN & set(node)):
+        yield f"{path}: {keyword} has no place there"
+    if node.get("uniqueItems"):
+        yield f"{path}: uniqueItems, which takes time quadratic in the items"
+
+
+def _constraint(node: Object, outside: Object, path: str) -> Iterator[str]:
+    yield from _anywhere(node, path)
+    for keyword in sorted(ONLY_OUTSIDE & set(node)):
+        yield f"{path}: {keyword} belongs outside"
+    for name, child in node.get("properties", {}).items():
+        if name not in outside.get("properties", {}):
+            yield f"{path}.{name}: is not declared outside"
+        yield from _constraint(child, outside.get("properties", {}).get(name, {}), f"{path}.{name}")
+    if "items" in node:
+        yield from _constraint(node["items"], outside.get("items", {}), f"{path}[]")
+    for keyword in ("allOf", "anyOf", "oneOf", "not"):
+        inner = node.get(keyword, [])
+        for one in inner if isinstance(inner, list) else [inner]:
+            yield from _constraint(one, outside, f"{path}.{keyword}")
+
+
+OBJECT: Object = {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": "array", "items": OBJECT},
+        {"type": "object", "properties": {"metadata": {"type": "object", "properties": {"name": {"type": "string"}}}}},
+        {"type": "object", "properties": {"a": {"description": "no type"}}},
+        {"type": "object", "properties": {"a": {"type": ["string", "integer"]}}},
+        {"type": "object", "properties": {"a": {"type": "string", INT_OR_STRING: True}}},
+        {"type": "object", "properties": {"a": {PRESERVE: False}}},
+        {"type": "object", "properties": {"a": {"type": "array"}}},
+        {"type": "object", "properties": {"a": {"type": "array", "items": {}}}},
+        {"type": "object", "properties": {"a": {"type": "array", "items": OBJECT, "uniqueItems": True}}},
+        {"type": "object", "properties": {"a": {"type": "string", "default": "b"}}},
+        {"type": "object", "properties": {"a": {"type": "string", "$ref": "#/definitions/b"}}},
+        {"type": "object", "additionalProperties": False},
+        {"type": "object", "additionalProperties": {"description": "no type"}},
+        {"type": "object", "additionalProperties": OBJECT, "properties": {"a": OBJECT}},
+        {"type": "object", "anyOf": [{"properties": {"a": {"minLength": 1}}}]},
+        {"type": "object", "properties": {"a": OBJECT}, "not": {"properties": {"a": {"type": "object"}}}},
+        {"type": "object", "oneOf": [{"allOf": [{"description": "twice inside"}]}]},
+        {"type": "object", "if": {"required": ["a"]}, "then": {"required": ["b"]}},
+    ],
+    ids=json.dumps,
+)
+def test_what_is_not_structural_is_seen(schema: Object) -> None:
+    assert list(flaws(schema))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"a": {INT_OR_STRING: True}, "b": {PRESERVE: True}}},
+        {"type": "object", PRESERVE: True},
+        {"type": "object", "properties": {"a": {"type": "string"}}, "anyOf": [{"properties": {"a": {"minLength": 1}}}]},
+        {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
+    ],
+    ids=json.dumps,
+)
+def test_what_is_structural_passes(schema: Object) -> None:
+    assert list(flaws(schema)) == []
+
+
+# The definitions
+
+
+def test_there_is_one_of_each_kind(crds: list[Object]) -> None:
+    language = json.loads((ROOT / "schemas/replicator.json").read_text())
+    kinds = [crd["spec"]["names"]["kind"] for crd in crds]
+    assert sorted(kinds) == sorted(language["properties"]["kind"]["enum"])
+
+
+def test_a_cluster_would_take_them(crds: list[Object]) -> None:
+    assert problems(crds) == []
+
+
+def test_their_schemas_are_structural(crds: list[Object]) -> None:
+    for crd in crds:
+        assert [f"{crd['metadata']['name']}: {flaw}" for flaw in flaws(schema_of(crd))] == []
+
+
+def test_every_property_has_a_description(crds: list[Object]) -> None:
+    """It is what `kubectl explain` prints. The cluster has its own for metadata."""
+    for crd in crds:
+        for path, node in nodes(schema_of(crd)):
+            bare = [name for name, child in node.get("properties", {}).items() if not child.get("description")]
+            assert bare == (["metadata"] if path == "$" and "metadata" in bare else []), path
+
+
+def test_they_are_the_same_each_time() -> None:
+    assert replicator("crds") == replicator("crds")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example.stem))
+def test_nothing_of_an_example_is_refused_or_pruned(example: Path, crds: list[Object]) -> None:
+    """A cluster drops what a schema does not declare; the schema is made strict, so that it is refused here."""
+    schemas = {crd["spec"]["names"]["kind"]: strict(schema_of(crd), root=True) for crd in crds}
+    for schema in schemas.values():
+        schema["properties"]["metadata"] = {"type": "object"}
+    for document in documents(example.read_text()):
+        validator = Draft202012Validator(schemas[document["kind"]])
+        assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)] == []
+
+
+def test_what_would_be_pruned_is_seen(crds: list[Object]) -> None:
+    (document, *_) = documents(EXAMPLES[0].read_text())
+    (crd,) = [crd for crd in crds if crd["spec"]["names"]["kind"] == document["kind"]]
+    document["spec"]["units"]["web"]["imgae"] = "a slip"
+    schema = strict(schema_of(crd), root=True)
+    schema["properties"]["metadata"] = {"type": "object"}
+    assert [error.json_path for error in Draft202012Validator(schema).iter_errors(document)] == ["$.spec.units.web"]
+
+
+# Documents that come back
+
+
+def in_namespaces(text: str) -> list[Object]:
+    """The documents as their authors would write them for a cluster, where each is in a namespace."""
+    found = documents(text)
+    for document in found:
+        document["metadata"].setdefault("namespace", "default")
+    return found
+
+
+def as_stored(document: Object) -> Object:
+    """The document as an API server gives it back: with what it and kubectl add, and with its keys sorted."""
+    written = json.dumps(document)
+    made = copy.deepcopy(document)
+    made["metadata"] |= {
+        "uid": "6c1a5bd5-7d2c-4f0e-9a44-1f2f7e0c8f11",
+        "resourceVersion": "48151",
+        "generation": 3,
+        "creationTimestamp": "2026-01-31T23:16:42Z",
+        "managedFields": [{"manager": "kubectl-client-side-apply", "operation": "Update", "fieldsV1": {"f:spec": {}}}],
+        "annotations": {
+            **made["metadata"].get("annotations", {}),
+            "kubectl.kubernetes.io/last-applied-configuration": written,
+        },
+    }
+    made["status"] = {"conditions": []}
+    return made
+
+
+def as_listed(found: list[Object]) -> str:
+    """What `kubectl get KINDS --all-namespaces --output=yaml` prints: kind by kind, and then by name."""
+    items = sorted((as_stored(one) for one in found), key=lambda one: (one["kind"], one["metadata"]["name"]))
+    listed = {"apiVersion": "v1", "kind": "List", "items": items, "metadata": {"resourceVersion": ""}}
+    return yaml.safe_dump(listed, sort_keys=True, width=80)
+
+
+# Lists that are made of maps: the order in which authors wrote those is not stored. docs/operator.md says it.
+FROM_MAPS = {"containers", "env", "ports", "volumeMounts", "volumes"}
+
+
+def without_order(value: Any, field: str = "") -> Any:
+    """An object without the order of what authors write as maps, nor digests and JSON of them."""
+    if isinstance(value, dict):
+        kept = {key: child for key, child in value.items() if key != "replicator.dev/files"}
+        return {key: without_order(child, key) for key, child in kept.items()}
+    if isinstance(value, list):
+        items = [without_order(item) for item in value]
+        return sorted(items, key=_text) if field in FROM_MAPS else items
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def by_identity(text: str) -> dict[tuple[str, ...], Any]:
+    """Objects by what tells them apart."""
+    return {
+        (one["apiVersion"], one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): without_order(
+            one
+        )
+        for one in documents(text)
+    }
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example.stem))
+def test_a_stored_document_builds_to_the_same_objects(example: Path) -> None:
+    found = in_namespaces(example.read_text())
+    written = replicator("build", "-", text=yaml.safe_dump_all(found, sort_keys=False), folder=example.parent)
+    stored = replicator("build", "-", text=as_listed(found), folder=example.parent)
+    assert by_identity(written)
+    assert by_identity(stored) == by_identity(written)
+
+
+def test_order_is_not_all_that_is_compared() -> None:
+    one = {"env": [{"name": "A"}, {"name": "B"}], "args": ["a", "b"], "data": '{"a": 1, "b": 2}'}
+    same = {"data": '{"b": 2, "a": 1}', "args": ["a", "b"], "env": [{"name": "B"}, {"name": "A"}]}
+    assert without_order(one) == without_order(same)
+    assert without_order(one) != without_order({**same, "args": ["b", "a"]})
+    assert without_order(one) != without_order({**same, "env": [{"name": "B"}]})
+
+
+# --with-dsl
+
+
+def of_the_dsl(text: str) -> list[Object]:
+    return [one for one in documents(text) if one["apiVersion"].startswith("replicator.dev/")]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example.stem))
+def test_documents_written_along_build_to_the_same(example: Path) -> None:
+    plain = replicator("build", example.name, folder=example.parent)
+    both = replicator("build", "--with-dsl", example.name, folder=example.parent)
+    found = of_the_dsl(both)
+    assert found == documents(example.read_text())
+    assert [one for one in documents(both) if one not in found] == documents(plain)
+    again = replicator("build", "-", text=yaml.safe_dump_all(found, sort_keys=False), folder=example.parent)
+    assert again == plain
+
+
+def test_documents_are_written_as_json_and_to_directories_too(tmp_path: Path) -> None:
+    example = SOURCES / "11-routing.yaml"
+    lines = replicator("build", "--with-dsl", "--format", "json", str(example)).splitlines()
+    known = documents(example.read_text())
+    assert [one for one in map(json.loads, lines) if one["apiVersion"].startswith("replicator.dev/")] == known
+    command = [sys.executable, "-m", "replicator", "build", "--with-dsl", str(example), "-o", str(tmp_path / "made")]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
+    assert documents((tmp_path / "made/_dsl.yaml").read_text()) == known
