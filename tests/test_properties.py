@@ -821,7 +821,9 @@ KEYWORDS = {
 def test_a_keyword_of_a_nested_schema_with_any_value(keyword: str) -> None:
     """What a validator would not take for a schema is an error, at any depth."""
     of = KEYWORDS[keyword]
-    for value in (None, [], {}, "a", "[", -1, 1.5, True, [1], {"a": 1}, {"a": {"type": []}}):
+    values: list[Any] = [None, [], {}, "a", "[", -1, 1.5, True, [1], {"a": 1}, {"a": {"type": []}}]
+    parameters: list[Any] = [[], "a", 1, {}, {"a": 1}, None]
+    for value in values:
         inner = {"type": of, keyword: value}
         params = {
             "list": {"type": "array", "items": inner},
@@ -833,7 +835,7 @@ def test_a_keyword_of_a_nested_schema_with_any_value(keyword: str) -> None:
             wrong = False
         except SchemaError:
             wrong = True
-        for value_of_a in ([], "a", 1, {}, {"a": 1}, None):
+        for value_of_a in parameters:
             members = {
                 "replicas": 1,
                 "params": {"list": [value_of_a], "map": {"a": value_of_a}, "fields": {"a": value_of_a}},
