@@ -40,12 +40,7 @@ def read_parameter(name: str, node: Mapping, place: Place) -> tuple[Param, list[
             fits = schema.compile_check(data)
             if default is not None and not fits(default.data):
                 found += [_misfit(name, default, data)]
-        except (
-            TypeError,
-            ValueError,
-            AttributeError,
-            re.error,
-        ):  # a keyword of a wrong type: found by the DSL's schema
+        except (TypeError, ValueError, AttributeError, re.error):  # at the top: found by the DSL's schema
             fits = _anything
     return Param(name, data, fits, default, node, place), found
 
@@ -82,6 +77,22 @@ def _judge(node: Mapping) -> Iterator[Diagnostic]:
         children += properties.items.values()
     for child in children:
         if isinstance(child, Mapping):
+            yield from _keywords(child)
             yield from _judge(child)
         elif child is not None and not isinstance(child.data, bool):
             yield Diagnostic("R0309", "a schema is a map with a type", child.place)
+
+
+def _keywords(node: Mapping) -> Iterator[Diagnostic]:
+    """The keywords of an inner schema that have no value of theirs. The DSL's schema, which may not be recursive,
+    judges the outermost only.
+    """
+    of_keyword = schema.find("definitions.json", "#/$defs/paramSchema")["properties"]
+    for keyword, value in node.items.items():
+        if keyword in ("type", "items", "additionalProperties"):  # judged with what is inside
+            continue
+        if keyword in of_keyword and not schema.compile_check(of_keyword[keyword])(value.data):
+            from replicator.parser.slips import explain_value
+
+            path, message = (explain_value(value.data, of_keyword[keyword]) or [("", "it does not fit")])[0]
+            yield Diagnostic("R0309", f"`{keyword}{path}` of a schema: {message}", value.place)
