@@ -10,11 +10,12 @@ from replicator import hosts, names, patching, proofs
 from replicator.context import ISLAND_NAME, NO_DATA, Context, Data
 from replicator.decisions import Decision, Decisions
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
+from replicator.emitters import aggregate as aggregate_emitter
 from replicator.emitters import external as external_emitter
 from replicator.emitters import island as island_emitter
 from replicator.emitters import pods as pods_emitter
 from replicator.emitters import resources as resources_emitter
-from replicator.expander.islands import Island, SetPlan, island_place
+from replicator.expander.islands import Island, Plan, SetPlan, island_place
 from replicator.expression.template import parse
 from replicator.kinds import apply_rank
 from replicator.model import Patch
@@ -51,13 +52,13 @@ class BoundSet(NamedTuple):
 
 
 def bind(
-    plan: SetPlan, data: Data = NO_DATA, render: Callable[[Tree], tuple[Piece, ...]] = document
+    plan: SetPlan, plans: Plan, data: Data = NO_DATA, render: Callable[[Tree], tuple[Piece, ...]] = document
 ) -> tuple[BoundSet, list[Diagnostic]]:
-    """Bind a Set. Every shape is bound once here, so that what is wrong with any of them is found.
+    """Bind a Set of the `plans`. Every shape is bound once here, so that what is wrong with any of them is found.
 
     `render` cuts an object into pieces of text.
     """
-    binder = _Binder(plan, data, render)
+    binder = _Binder(plan, plans, data, render)
     return binder.bind(), binder.found
 
 
@@ -66,12 +67,13 @@ class _Wanted(Exception):
 
 
 class _Binder:
-    def __init__(self, plan: SetPlan, data: Data, render: Callable[[Tree], tuple[Piece, ...]]) -> None:
+    def __init__(self, plan: SetPlan, plans: Plan, data: Data, render: Callable[[Tree], tuple[Piece, ...]]) -> None:
         self.plan = plan
+        self.plans = plans
         self.render = render
         self.data = data
         self.found: list[Diagnostic] = []
-        self.context = Context(plan, {}, data)
+        self.context = self.context_of({})
         self.decisions = Decisions(self.context, plan.type.resources, self.found)
         self.mixed = any(one.implementation or one.patches for one in plan.islands) if plan.model.islands else False
         self.patches: dict[str, tuple[Patch, ...]] = {}  # of islands, by what tells them apart in a shape
@@ -98,7 +100,7 @@ class _Binder:
             except _Wanted:
                 self.stencils.clear()
                 self.once.clear()
-        objects = tuple(sorted((*shared, *objects, *self.once.values()), key=_order))
+        objects = tuple(sorted((*shared, *objects, *self.once.values(), *self.aggregates()), key=_order))
         fixed = self.shape(self.first) if self.first is not None and not self.varies else None
         shape_of = self.shape if fixed is None else (lambda island: fixed)
         return BoundSet(self.plan, self.context, objects, shape_of, self.stencil, self.varies)
@@ -131,7 +133,7 @@ class _Binder:
         elif context.pods:
             made = list(pods_emitter.emit_island(context))
         else:
-            made = list(island_emitter.emit(context))
+            made = [*island_emitter.emit(context), *aggregate_emitter.emit_inner(context)]
             made += resources_emitter.emit(context, context.type.resources)
         if self.plan.own_namespaces and not context.pods:
             made += island_emitter.emit_namespace(context)
@@ -152,7 +154,7 @@ class _Binder:
                 self.found.append(Diagnostic("R0507", message, one.manifest.origin.place))
 
     def context_of(self, structure: Mapping[str, Any], shared: bool = False) -> Context:
-        return Context(self.plan, structure, self.data, shared)
+        return Context(self.plan, structure, self.data, shared, plans=self.plans)
 
     def islands(self) -> tuple[Bound, ...]:
         """Bind every shape there is; the objects of the whole Set, where its form has any."""
@@ -191,6 +193,16 @@ class _Binder:
         made = list(resources_emitter.emit(context, resources))
         self.shared_names = {(manifest.kind, manifest.local): manifest.name for manifest in made}
         return tuple(self.finish(made, context))
+
+    def aggregates(self) -> tuple[Bound, ...]:
+        """The Services of all islands at once; of a Set inside islands, they are objects of those."""
+        if self.plan.above is not None or not self.plan.aggregated or self.first is None:
+            return ()
+        context = self.context_of({})
+        one_island = [one.manifest for one in self.stencil(self.shape(self.first)).objects]
+        objects = tuple(self.finish(list(aggregate_emitter.emit(context, one_island)), context))
+        self.found += _set_names(self.plan, objects)
+        return objects
 
     def finish(self, made: list[Manifest], context: Context) -> Iterator[Bound]:
         """Write references out in full, put the objects in order, and cut them into text."""

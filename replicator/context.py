@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from replicator.diagnostics import Diagnostic, Place
-from replicator.expander.islands import SetPlan
+from replicator.expander.islands import Island, Plan, SetPlan
 from replicator.expression.template import Call, Expr, Path, Template, parse
 from replicator.expression.values import MAX_TEXT, OMIT, STRUCTURAL, Failure, Kind, text_of
 from replicator.kinds import CLUSTER_SCOPED
@@ -15,7 +15,7 @@ from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
 from replicator.patch import At, Unfit, merge
 from replicator.scope import Scope, Unknown, island_attributes, let_kinds
-from replicator.sources import Atom, Bounded, Computed, Inner, assemble, in_range, reads
+from replicator.sources import Around, Atom, Bounded, Computed, Inner, Peer, assemble, in_range, reads
 from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, text, tree
 
 ISLAND_NAME = Hole("name", Atom(("island", "name")))
@@ -48,9 +48,9 @@ _NO_ITEM = object()
 class Context:
     """A Type as it is bound in one Set, for one shape; or (`shared`) what stands once beside the Set's islands.
 
-    `structure` holds the values of the expressions that decide structure. What cannot be bound is collected in
-    `found`; the result is then not to be used. Inside a `forEach`, `item` is the item's value, and `key` tells the
-    item's structural values apart from those of others.
+    `structure` holds the values of the expressions that decide structure; `plans` are all Sets, once their islands are
+    known. What cannot be bound is collected in `found`; the result is then not to be used. Inside a `forEach`, `item`
+    is the item's value, and `key` tells the item's structural values apart from those of others.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Context:
         shared: bool = False,
         item: Any = _NO_ITEM,
         key: str = "",
+        plans: Plan | None = None,
     ) -> None:
         self.plan = plan
         self.type: IslandType = plan.type
@@ -69,7 +70,9 @@ class Context:
         self.shared = shared
         self.item = item
         self.key = key
+        self.plans = plans
         self.found: list[Diagnostic] = []
+        self._readers: dict[tuple[str, str], Callable[[Island], str]] = {}
         self.lets: dict[str, Text | Hole] = {}
         self.let_reads: dict[str, frozenset[Path]] = {}
         self.bound: dict[Place, Scalar] = {}
@@ -90,7 +93,7 @@ class Context:
 
     def for_item(self, item: Any, key: str) -> Context:
         """The context inside a `forEach`."""
-        return Context(self.plan, self.structure, self.data, self.shared, item, key)
+        return Context(self.plan, self.structure, self.data, self.shared, item, key, self.plans)
 
     @property
     def pods(self) -> bool:
@@ -137,6 +140,8 @@ class Context:
 
     def call(self, call: Call) -> Text:
         """The text that a call of one of the language's functions stands for."""
+        if call.keywords:
+            return self._linked(dict(call.keywords))
         first, *rest = call.arguments
         if call.function in ("keys", "addresses"):
             return (Hole("list", self._inner(call)),)
@@ -165,11 +170,70 @@ class Context:
         inner = self.plan.inner[call.arguments[0]]
         if call.function == "keys":
             return Inner(inner, call, None)
-        context = Context(inner, {})
-        service, number = context.offered(inner.type.ports[call.arguments[1]])
-        port = number.value if isinstance(number.value, Hole) else str(number.value)
-        address = text(service, ":", port)
-        return Inner(inner, call, lambda island: assemble(address, island))
+        return Inner(inner, call, self._reader(inner, inner.type.ports[call.arguments[1]]))
+
+    # Other Sets
+
+    def _linked(self, given: Mapping[str, Any]) -> Text:
+        """The address of a port of another Set: of its island of the same key, of one key, or of all islands."""
+        if self.plans is None:
+            hint = "an inner Set's own Type can call it by the same name"
+            raise Failure("other Sets are not known while the islands of this one are counted", hint)
+        target = self.plans.seen_from(self.plan, given["set"])
+        assert target is not None
+        port = target.type.port(given.get("port", ""))
+        assert port is not None
+        if given.get("all"):
+            return self._aggregate(target, port)
+        key = given.get("key", "")
+        address = self.address_in(target, port)
+        if self.pods and not key and not self.by_pod and self.downward is not None:
+            carried = {ISLAND_NAME: text(f"{target.path}-", "$(", DOWNWARD["key"][0], ")")}
+            carried[ISLAND_KEY] = text("$(", DOWNWARD["key"][0], ")")
+            if all(isinstance(part, str) or part in carried for part in address):
+                self.downward.add("key")
+                return text(*(part if isinstance(part, str) else carried[part] for part in address))
+        return (Hole("text", Peer(target, key, self._reader(target, port))),)
+
+    def address_in(self, target: SetPlan, port: TypePort) -> Text:
+        """What islands of this Set call a port of another Set's island by, in the scope of that island."""
+        context = Context(target, {}, plans=self.plans)
+        service, number = context.offered(port)
+        full = text(service, self._domain(target, context.namespace), ":", _digits(number))
+        if not len(target.islands):
+            return full
+        first = target.islands[0]
+        fixed = [isinstance(part, Hole) and not part.source.reads & target.varying for part in full]
+        return text(*(assemble((part,), first) if known else part for part, known in zip(full, fixed, strict=True)))
+
+    def _aggregate(self, target: SetPlan, port: TypePort) -> Text:
+        """What islands of this Set call a port of all islands of another by."""
+        _, number = Context(target, {}, plans=self.plans).offered(port)
+        digits = _digits(number)
+        known = digits if isinstance(digits, str) else str(digits.source.value(target.islands[0]))
+        name = text(f"{target.path}-{port.name}")
+        if target.above is not None:
+            name = text(Hole("name", Around(target.above)), f"-{target.model.name}-{port.name}")
+        return text(name, self._domain(target, text(target.namespace)), ":", known)
+
+    def _domain(self, target: SetPlan, namespace: Text) -> Text:
+        """What follows a Service's name for those that are in another namespace."""
+        return () if self.is_beside(target) else text(".", namespace, ".svc")
+
+    def is_beside(self, target: SetPlan) -> bool:
+        """Whether another Set's islands are in the namespace of those that they are called from."""
+        if target.above is not None:  # inside an island that the caller is inside of too
+            return True
+        own = target.own_namespaces or self.plan.root.own_namespaces
+        return not own and target.namespace == self.plan.namespace
+
+    def _reader(self, target: SetPlan, port: TypePort) -> Callable[[Island], str]:
+        """`address_in` as a function of the island; the same one for the same port."""
+        key = (target.path, port.name)
+        if key not in self._readers:
+            address = self.address_in(target, port)
+            self._readers[key] = lambda island: assemble(address, island)
+        return self._readers[key]
 
     # Structure
 
@@ -419,6 +483,10 @@ class Context:
         if sum(map(len, texts)) > MAX_TEXT:
             raise Failure(f"a text of more than {MAX_TEXT // 1024} KiB", code="R0407")
         return "".join(texts)
+
+
+def _digits(number: Leaf) -> str | Hole:
+    return number.value if isinstance(number.value, Hole) else str(number.value)
 
 
 def _walk(value: Any, steps: Path) -> Any:

@@ -102,6 +102,8 @@ CODES: dict[str, str] = {
     "R0608": "pods that two controllers or budgets select",
     "R0609": "a number of pods that two things decide",
     "R0610": "a value that two islands share",
+    "R0611": "a Service for all islands that cannot be",
+    "R0612": "a start-up order that is a circle",
     "R0701": "a Set or island that does not exist",
     "R0702": "a route that no request can reach",
     "R0703": "an each-route whose islands cannot be told apart",

@@ -95,6 +95,16 @@ class TypePort(NamedTuple):
     place: Place
 
 
+class Use(NamedTuple):
+    """A link to a port of another Set that no text shows: to the island of the same key, of `key`, or to all."""
+
+    set: Scalar
+    port: Scalar | None
+    key: Scalar | None
+    all: bool
+    node: MappingNode
+
+
 class Resource(NamedTuple):
     """An entry of `resources` or `shared`: one manifest, or files of them."""
 
@@ -131,12 +141,19 @@ class IslandType:
     rewrite_hosts: frozenset[str] | None  # None: it is not said
     implementations: Mapping[str, External]
     external: Mapping[str, tuple[Scalar, ...]]
+    uses: tuple[Use, ...]
     node: MappingNode
     kinds: dict[str, Kind] = field(default_factory=dict, compare=False)  # of `let`, once they are known
 
     @property
     def name(self) -> str:
         return self.metadata.name
+
+    def port(self, name: str) -> TypePort | None:
+        """The port of a name; the only one needs none."""
+        if name:
+            return self.ports.get(name)
+        return next(iter(self.ports.values())) if len(self.ports) == 1 else None
 
 
 class Override(NamedTuple):

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import NamedTuple
 
-from replicator import check, expander, identity, proofs, stamp
+from replicator import check, expander, identity, links, proofs, stamp
 from replicator.binder import BoundSet, bind, order_of
 from replicator.context import Context
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
@@ -114,9 +114,12 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     found += problems
     if has_errors(found):
         return Built(tidy(found), texts)
+    found += links.resolve(plan, data)
+    if has_errors(found):
+        return Built(tidy(found), texts)
     bound: dict[str, BoundSet] = {}
     for name, one_set in plan.sets.items():
-        bound[name], problems = bind(one_set, data, RENDERERS[options.form])
+        bound[name], problems = bind(one_set, plan, data, RENDERERS[options.form])
         found += problems
     objects = _routing(project, plan, bound, RENDERERS[options.form], found) if project.routings else []
     if has_errors(found):

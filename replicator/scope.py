@@ -127,6 +127,8 @@ class Scope(NamedTuple):
             raise Unknown("R0404", f"there are no functions here: `{call.function}`")
         if call.function in ("keys", "addresses"):
             return self._inner(call)
+        if call.function == "address" and call.keywords:
+            return _linked(call)
         if call.function not in _FUNCTIONS:
             known = [*_FUNCTIONS, "keys", "addresses"]
             raise Unknown("R0404", f"there is no function `{call.function}`", nearest(call.function, known))
@@ -183,6 +185,20 @@ class Scope(NamedTuple):
                 place = scalar.part(expression.offset, len(expression.text) + 4)
                 hint = "it drops the key whose whole value it is"
                 yield Diagnostic("R0403", "`omit` in the middle of text", place, hint=hint)
+
+
+def _linked(call: Call) -> Kind:
+    """The kind of `address(set=…)`; which Sets there are is known later. Raises `Unknown`."""
+    given = dict(call.keywords)
+    texts = {name: value for name, value in given.items() if name in ("set", "port", "key") and value}
+    every = given.pop("all", None)
+    right = not call.arguments and "set" in texts and texts.keys() == given.keys() and every in (None, True)
+    if not right or not all(isinstance(value, str) for value in texts.values()):
+        example = "address(set='ledger', port='grpc'), with key='eu' or all=true"
+        raise Unknown("R0404", "`address` of another Set takes set, port, and key or all", example)
+    if every and "key" in given:
+        raise Unknown("R0404", "`key` and `all` at once", "one island, or all of them")
+    return "text"
 
 
 def _field(schema: Mapping[str, Any], steps: list[str], name: str) -> Mapping[str, Any]:

@@ -63,7 +63,45 @@ class Inner(NamedTuple):
 
     def value(self, scope: Island) -> list[str]:
         islands = self.inner.inside(scope)
-        return [self.address(island) if self.address else island.key for island in islands]
+        return [self.address(island) if self.address else key for key, island in islands.items()]
+
+
+class Peer(NamedTuple):
+    """The address of a port of another Set's island: `address(set='ledger', port='grpc')`, by default of that with
+    the same key.
+    """
+
+    of: SetPlan
+    key: str
+    address: Callable[[Island], str]
+
+    @property
+    def reads(self) -> frozenset[Path]:
+        by_key = frozenset() if self.key else frozenset([("island", "key")])
+        return by_key if self.of.above is None else by_key | {("island", "name")}
+
+    def value(self, scope: Island) -> str:
+        key = self.key or scope.key
+        island = self.of.seen_from(scope, key)
+        if island is None:
+            raise Failure(f"there is no island `{self.of.path}/{key}`", "`key` names another one", "R0701")
+        return self.address(island)
+
+
+class Around(NamedTuple):
+    """The name of the island of a Set that an island is inside of, or is."""
+
+    plan: SetPlan
+
+    @property
+    def reads(self) -> frozenset[Path]:
+        return frozenset([("island", "name")])
+
+    def value(self, scope: Island) -> str:
+        around = scope
+        while around.plan is not self.plan and around.parent is not None:
+            around = around.parent
+        return around.name
 
 
 class Computed:

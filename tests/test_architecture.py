@@ -65,6 +65,7 @@ TABLE: dict[str, str] = {
     "context": "diagnostics expander.islands expression.template expression.values kinds model parser.source patch"
     " scope sources tree",
     "gather": "context diagnostics model parser.source",
+    "links": "context diagnostics expander.islands expression.template model parser.source scope tree",
     "decisions": "context diagnostics expander.islands expression.template expression.values model parser.source scope",
     "patching": "context diagnostics kinds model patch tree",
     "proofs": "diagnostics expander.islands expression.values references tree",
@@ -75,11 +76,12 @@ TABLE: dict[str, str] = {
     "emitters.pods": "context diagnostics emitters.containers emitters.labels expression.values kinds model"
     " parser.source patch sources tree",
     "emitters.external": "context emitters.labels model tree",
+    "emitters.aggregate": "context diagnostics emitters.containers emitters.labels model tree",
     "emitters.resources": "context decisions diagnostics emitters.labels kinds model names parser.source references"
     " tree",
-    "binder": "context decisions diagnostics emitters.external emitters.island emitters.pods emitters.resources"
-    " expander.islands expression.template expression.values hosts kinds model names parser.decode parser.source"
-    " patching proofs references scope tree yaml_text",
+    "binder": "context decisions diagnostics emitters.aggregate emitters.external emitters.island emitters.pods"
+    " emitters.resources expander.islands expression.template expression.values hosts kinds model names"
+    " parser.decode parser.source patching proofs references scope tree yaml_text",
     # Once per island.
     "stamp": "binder diagnostics expander.islands expression.values sources tree yaml_text",
     "identity": "binder context diagnostics expander.islands sources tree",
@@ -89,8 +91,8 @@ TABLE: dict[str, str] = {
     "emitters.gloo": "durations kinds routes tree",
     # All of it, and the outside world.
     "pipeline": "binder check context diagnostics emitters.resources expander expander.islands expander.members"
-    " expander.values gather identity model parser.decode parser.schema parser.source parser.stored proofs stamp tree"
-    " yaml_text",
+    " expander.values gather identity links model parser.decode parser.schema parser.source parser.stored proofs"
+    " stamp tree yaml_text",
     "layout": "expander.islands pipeline stamp tree",
     "crds": "parser.schema tree yaml_text",
     "report": "diagnostics",

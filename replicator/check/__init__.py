@@ -15,6 +15,7 @@ CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
     sets.no_cycles,
     types.type_ports,
     types.port_clashes,
+    types.uses,
     types.environment,
     types.files,
     types.workloads,

@@ -186,7 +186,7 @@ def _no_expressions(*nodes: Node | None) -> Iterator[Diagnostic]:
 def literal_fields(project: Project) -> Iterator[Diagnostic]:
     for island_type in project.types:
         spec = island_type.node
-        yield from _no_expressions(*(spec.get("spec", field) for field in ("params", "ports")))
+        yield from _no_expressions(*(spec.get("spec", field) for field in ("params", "ports", "uses")))
     for island_set in project.sets:
         spec = island_set.node
         yield from _no_expressions(*(spec.get("spec", field) for field in ("type", "scope", "form")))

@@ -31,6 +31,13 @@ def type_ports(project: Project) -> Iterator[Diagnostic]:
                 yield Diagnostic("R0303", message, port.port.place, hint=nearest(port.port.text, unit.ports))
 
 
+def uses(project: Project) -> Iterator[Diagnostic]:
+    for island_type in project.types:
+        for use in island_type.uses:
+            if use.key is not None and use.all:
+                yield Diagnostic("R0205", "`key` and `all` at once", use.node.key_place("all"))
+
+
 def same_number(ports: Iterable[UnitPort], number: Callable[[UnitPort], Scalar], what: str) -> Iterator[Diagnostic]:
     first: dict[tuple[str, str], UnitPort] = {}
     for port in ports:

@@ -121,7 +121,8 @@ class SetPlan:
 
     `path` is the Set's name, after those of the Sets that it is inside of: `region/cell`; `above` is the plan of the
     Set around it, whose islands each have such a Set of their own. `varying` are the atoms whose values differ between
-    islands; all else may be filled in once. `evaluate` runs an expression of the Type for an island.
+    islands; all else may be filled in once. `evaluate` runs an expression of the Type for an island. `aggregated` are
+    the ports of the Type that somebody calls of all islands at once.
     """
 
     model: IslandSet
@@ -134,7 +135,8 @@ class SetPlan:
     varying: frozenset[Path] = frozenset()
     islands: Sequence[Island] = ()
     inner: dict[str, SetPlan] = field(default_factory=dict)
-    _inside: dict[str, list[Island]] | None = None
+    aggregated: set[str] = field(default_factory=set)
+    _inside: dict[str, dict[str, Island]] | None = None
 
     @property
     def root(self) -> SetPlan:
@@ -146,17 +148,26 @@ class SetPlan:
         """Whether each island of the Set has a namespace of its own."""
         return self.above is None and self.model.scope == "namespace"
 
-    def inside(self, parent: Island) -> list[Island]:
-        """The islands of the Set that are inside one island."""
+    def inside(self, parent: Island | None) -> Mapping[str, Island]:
+        """The islands of the Set that are inside one island (or, of an outermost Set, in none), by key."""
         if self._inside is None:
             self._inside = {}
             for island in self.islands:
-                if island.parent is not None:
-                    self._inside.setdefault(island.parent.path, []).append(island)
-        return self._inside.get(parent.path, [])
+                around = island.parent.path if island.parent is not None else ""
+                self._inside.setdefault(around, {})[island.key] = island
+        return self._inside.get(parent.path if parent is not None else "", {})
+
+    def seen_from(self, island: Island, key: str) -> Island | None:
+        """The island of a key, of a Set that is inside an island, or beside it at any level outwards; or None."""
+        if self.above is None:
+            return self.find(key)
+        around: Island | None = island
+        while around is not None and around.plan is not self.above:
+            around = around.parent
+        return self.inside(around).get(key) if around is not None else None
 
     def find(self, key: str) -> Island | None:
-        """The island of a key, or None."""
+        """The island of a key of an outermost Set, or None."""
         if self.model.replicas is not None:
             index = (
                 bisect_left(self.islands, int(key), key=lambda one: one.ordinal)
@@ -165,7 +176,7 @@ class SetPlan:
             )
             found = self.islands[index] if 0 <= index < len(self.islands) else None
             return found if found is not None and found.key == key else None
-        return next((island for island in self.islands if island.key == key), None)
+        return self.inside(None).get(key)
 
     @property
     def longest(self) -> Island | None:
@@ -180,6 +191,15 @@ class Plan(NamedTuple):
 
     sets: Mapping[str, SetPlan]
     routing_params: Mapping[str, Mapping[str, Any]]
+
+    def seen_from(self, plan: SetPlan, name: str) -> SetPlan | None:
+        """The Set that a Set's islands know by a name: one inside them, or one beside them at any level outwards."""
+        around: SetPlan | None = plan
+        while around is not None:
+            if name in around.inner:
+                return around.inner[name]
+            around = around.above
+        return self.sets.get(name)
 
     def island(self, path: str) -> Island | None:
         """The island of a path SET/KEY[/SET/KEY…], or None."""

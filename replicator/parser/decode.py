@@ -24,6 +24,7 @@ from replicator.model import (
     TypePort,
     Unit,
     UnitPort,
+    Use,
     ValueTest,
 )
 from replicator.parser.parameters import read_parameter
@@ -123,8 +124,15 @@ def _island_type(root: MappingNode, found: list[Diagnostic]) -> IslandType:
         external={
             kind: tuple(cast(Scalar, item) for item in _elements(node)) for kind, node in _entries(spec.get("external"))
         },
+        uses=tuple(_use(cast(MappingNode, node)) for node in _elements(spec.get("uses"))),
         node=root,
     )
+
+
+def _use(node: MappingNode) -> Use:
+    fields = node.items
+    port, key = _scalar(fields.get("port")), _scalar(fields.get("key"))
+    return Use(cast(Scalar, fields["set"]), port, key, bool(node.data.get("all", False)), node)
 
 
 def _rewrite_hosts(given: Any) -> frozenset[str] | None:
