@@ -318,7 +318,41 @@ def test_numbers_that_json_does_not_have(scalar: str, build: Build) -> None:
 
 
 @needs_kubectl
-@pytest.mark.parametrize("key", ["yes", "n", "on", "0644", "1e3", "1.50", "0x1F", "1_000", "1", "true"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(
+            "yes",
+            "n",
+            "on",
+            "0644",
+            "1e3",
+            "1.50",
+            "0x1F",
+            "1_000",
+            "1",
+            "true",
+            "~",
+            "null",
+            "-0",
+            "+1",
+            "1.27",
+            "1.0",
+        ),
+        *(
+            "1.0",
+            ".5",
+            "1e6",
+            "123456.7",
+            "16777217.5",
+            "0.00001",
+            "9223372036854775807",
+            "18446744073709551615",
+            "1.2.3",
+        ),
+        *("2020-01-01", "-.5", "._5", "1_0.5", "=", "NO", "Off", ".inf", "-.INF", ".NaN"),
+    ],
+)
 def test_keys_are_read_as_kubectl_reads_them_or_refused(key: str, build: Build) -> None:
     """To kubectl a key `on` is `true`, as a value is; `12:30` and quoted keys are text to all."""
     manifests = any_kind(f"  {key}: a\n  12:30: b\n  'off': c\n")

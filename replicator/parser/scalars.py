@@ -100,7 +100,7 @@ def resolve_as_kubectl(text: str) -> Value:
         return text
     if re.fullmatch(_INFINITE, text):
         raise OutOfRange(text)
-    plain = text.replace("_", "")
+    plain = text if text[0] == "." else text.replace("_", "")
     number = _go_integer(plain)
     if number is not None:
         if not -_LARGEST <= number < 2 * _LARGEST:
@@ -112,6 +112,24 @@ def resolve_as_kubectl(text: str) -> Value:
             raise OutOfRange(text)
         return int(value) if value.is_integer() and abs(value) < 2**53 else value  # as Go writes it to JSON
     return text
+
+
+def key_as_kubectl(text: str) -> str:
+    """The key that kubectl makes of a plain scalar before a colon: what a value would be there, as JSON's text.
+
+    Raises `Disputed` where it takes none (null) or writes another number than stands there (1.50, 1e3), and
+    `OutOfRange` as above. sigs.k8s.io/yaml: convertToJSONableObject
+    """
+    value = resolve_as_kubectl(text)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) and (number := _go_integer(text.replace("_", ""))) is not None and number < _LARGEST:
+        return str(number)
+    if isinstance(value, float) and f"{value:.6g}" == text:  # it writes keys with the digits of 32 bits
+        return text
+    raise Disputed(text)
 
 
 _GO_FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"

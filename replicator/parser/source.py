@@ -21,7 +21,7 @@ from yaml.events import (
 )
 
 from replicator.diagnostics import Diagnostic, Place, Related
-from replicator.parser.scalars import SUSPECTS, Disputed, OutOfRange, resolve, resolve_as_kubectl
+from replicator.parser.scalars import SUSPECTS, Disputed, OutOfRange, key_as_kubectl, resolve, resolve_as_kubectl
 
 try:
     from yaml._yaml import CParser as _Parser
@@ -251,6 +251,8 @@ def load(
 
 
 class _Reader:
+    odd_keys = frozenset("<")  # what a plain key begins with that is more than its text
+
     def __init__(self, file: str, text: str, wanted: str = "a document must be a map") -> None:
         self.file = file
         self.text = text
@@ -392,7 +394,7 @@ class _Reader:
                 if event.anchor is not None:
                     self.anchors[event.anchor] = (scalar, 1, 0)
                 if frame is not None and frame.mapping and frame.key is None:
-                    if text in frame.items or (not style and text in ("", "<<")):
+                    if text in frame.items or (not style and (not text or text[0] in self.odd_keys)):
                         self.key(frame, scalar)
                     else:
                         frame.key = scalar
@@ -483,7 +485,7 @@ class _Reader:
         if text in frame.items:
             self.say(
                 "R0103",
-                f'the key "{text}" is written twice',
+                f'the key "{text.removeprefix(_HIDDEN)}" is written twice',
                 node.place,
                 "",
                 Related("first written here", next(key for key in frame.written if key.text == text).place),
@@ -555,6 +557,8 @@ class _Reader:
 class _DataReader(_Reader):
     """Files of others: what kubectl takes is taken."""
 
+    odd_keys = SUSPECTS
+
     def is_unfit(self, character: str) -> bool:
         return character not in "\x85\u2028\u2029"  # line breaks to kubectl's reader, as to this one
 
@@ -570,27 +574,45 @@ class _DataReader(_Reader):
             )
 
     def key(self, frame: _Frame, node: Node) -> None:
-        if isinstance(node, Scalar) and not node.style and node.text == "<<":
-            node = Scalar(node.data, node.start, node.end, MERGE, "'")
+        if isinstance(node, Scalar) and not node.style and node.text:
+            node = Scalar(node.data, node.start, node.end, self.key_text(node), node.style)
         super().key(frame, node)
+
+    def key_text(self, node: Scalar) -> str:
+        """What a plain key is called."""
+        if node.text == "<<":
+            return MERGE
+        try:
+            return key_as_kubectl(node.text)
+        except Disputed:
+            message = f"kubectl does not read the key `{node.text}` as this text"
+            self.say("R0106", message, node.place, f'quote it: "{node.text}"')
+        except OutOfRange:
+            message = f"the key `{node.text[:40]}` is a number that JSON cannot hold"
+            self.say("R0111", message, node.place, "quote it if it is text")
+        return node.text
 
     def merge(self, frame: _Frame) -> None:
         merged = frame.items.pop(MERGE, None)
         if merged is None:
             return
-        key = next(node for node in frame.written if node.text == MERGE)
-        frame.written.remove(key)
-        del frame.data[MERGE]
+        number, key = next((number, node) for number, node in enumerate(frame.written) if node.text == MERGE)
+        before = {node.text: node for node in frame.written[:number]}
+        del frame.written[number], frame.data[MERGE]
         for source in merged.items if isinstance(merged, Sequence) else [merged]:
             if not isinstance(source, Mapping):
                 self.say("R0108", "a merge key takes a map, or a list of maps", key.place)
                 return
             for name, node in source.items.items():
+                if name in before:
+                    message = f"YAML keeps this `{name}`; kubectl takes that of the merge key, which comes after it"
+                    self.say("R0106", message, before[name].place, "write the merge key (`<<`) first")
                 if name not in frame.items:
                     frame.items[name] = node
                     frame.data[name] = node.data
                     frame.written.append(source.key(name))
 
 
-MERGE = "\0<<"  # what a merge key is called while its map is read: no key of an author
+_HIDDEN = "\0"
+MERGE = f"{_HIDDEN}<<"  # what a merge key is called while its map is read: no key of an author
 _END = Node(None, None, None)  # type: ignore[arg-type]
