@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 MAX_BYTES = 64_000_000  # of all files that one build reads beside its documents
+_NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 class Unreadable(Exception):
@@ -22,72 +25,89 @@ class Files:
     """Reads files below a root directory."""
 
     def __init__(self, root: str) -> None:
-        self._given = root
         self._root = Path(os.path.realpath(root))
         self._room = MAX_BYTES
 
     def read(self, document: str, path: str) -> bytes:
         """The bytes of a file; its path is relative to the document's. Raises `Unreadable`."""
-        return self._bytes(self._inside(self._base(document) / path, path), path)
+        return self._bytes(_base(document, path) / path, path)
 
     def match(self, document: str, pattern: str) -> list[tuple[str, bytes]]:
         """Names and bytes of the files that a pattern matches, in order of their names. Raises `Unreadable`."""
-        start = Path(os.path.normpath(self._base(document) / pattern))
-        if not any(character in pattern for character in "*?["):
-            return [(self._shown(start), self._bytes(self._inside(start, pattern), pattern))]
-        try:
-            found = sorted(self._expand(Path(start.anchor), start.parts[1:]))
-        except (OSError, ValueError) as error:
-            raise _unreadable(pattern, error) from None
+        steps = Path(os.path.normpath(pattern)).parts
+        if not any(map(_is_glob, steps)):
+            path = Path(os.path.normpath(_base(document, pattern) / pattern))
+            return [(_shown(path), self._bytes(path, pattern))]
+        number = next(number for number, step in enumerate(steps) if _is_glob(step))
+        start = Path(os.path.normpath(_base(document, pattern).joinpath(*steps[:number])))
+        found = sorted(self._expand(start, steps[number:]))
         if not found:
             raise Unreadable(f"no file matches `{pattern}`", "the pattern is relative to this document's file")
-        return [(self._shown(path), self._bytes(self._inside(path, pattern), pattern)) for path in found]
+        return [(_shown(path), self._bytes(path, _shown(path))) for path in found]
 
-    def _base(self, document: str) -> Path:
-        """The directory of a document's file; standard input's is the root."""
-        return self._root if document.startswith("<") else Path.cwd() / Path(document).parent
-
-    def _shown(self, path: Path) -> str:
-        return os.path.relpath(path).replace(os.sep, "/")
-
-    def _inside(self, path: Path, asked: str) -> Path:
-        try:
-            real = Path(os.path.realpath(path))
-        except (OSError, ValueError) as error:
-            raise _unreadable(asked, error) from None
-        if not real.is_relative_to(self._root):
-            raise Unreadable(
-                f"`{asked}` is outside of the root directory",
-                "name a directory above it with --root" if not Path(asked).is_absolute() else "use a relative path",
-            )
-        return real
-
-    def _expand(self, start: Path, steps: tuple[str, ...]) -> Iterator[Path]:
+    def _expand(self, start: Path, steps: Sequence[str]) -> Iterator[Path]:
+        """The files below a directory that the steps of a pattern match."""
         if not steps:
-            if start.is_file():
+            if stat.S_ISREG(_mode(start)):
                 yield start
             return
         step, *rest = steps
-        if not any(character in step for character in "*?["):
-            yield from self._expand(start / step, tuple(rest))
-            return
-        if not Path(os.path.realpath(start)).is_relative_to(self._root) or not start.is_dir():
-            return
-        for child in start.iterdir():
-            if fnmatchcase(child.name, step) and not (child.name.startswith(".") and not step.startswith(".")):
-                yield from self._expand(child, tuple(rest))
+        if not _is_glob(step):
+            yield from self._expand(start / step, rest)
+        elif self._is_inside(start) and stat.S_ISDIR(_mode(start)):
+            try:
+                names = os.listdir(start)
+            except OSError as error:
+                raise _unreadable(_shown(start), error) from None
+            for name in names:
+                if fnmatchcase(name, step) and (name[0] != "." or step[0] == "."):
+                    yield from self._expand(start / name, rest)
+
+    def _is_inside(self, path: Path) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(self._root)
 
     def _bytes(self, path: Path, asked: str) -> bytes:
         try:
-            if not path.is_file():
-                raise Unreadable(f"`{asked}` is no file" if path.exists() else f"there is no file `{asked}`")
+            if not self._is_inside(path):
+                raise Unreadable(
+                    f"`{asked}` is outside of the root directory",
+                    "name a directory above it with --root" if not Path(asked).is_absolute() else "use a relative path",
+                )
+            mode = _mode(path)
+            if not stat.S_ISREG(mode):
+                raise Unreadable(f"`{asked}` is no file" if mode else f"there is no file `{asked}`")
             self._room -= path.stat().st_size
             if self._room < 0:
                 raise Unreadable(f"the files of this build have more than {MAX_BYTES // 1_000_000} MB")
             return path.read_bytes()
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise _unreadable(asked, error) from None
 
 
-def _unreadable(asked: str, error: Exception) -> Unreadable:
-    return Unreadable(f"`{asked}` cannot be read: {getattr(error, 'strerror', None) or error}")
+def _base(document: str, asked: str) -> Path:
+    """The directory that a path of a document is relative to; standard input's is the working directory."""
+    if "\0" in asked:
+        raise Unreadable(f"`{asked}` is no path: it holds a NUL character")
+    return Path.cwd() if document.startswith("<") else Path.cwd() / Path(document).parent
+
+
+def _shown(path: Path) -> str:
+    return os.path.relpath(path).replace(os.sep, "/")
+
+
+def _is_glob(step: str) -> bool:
+    return any(character in step for character in "*?[")
+
+
+def _mode(path: Path) -> int:
+    """What there is at a path, as `stat` has it; 0 for nothing. Raises `Unreadable`."""
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return 0
+        raise _unreadable(_shown(path), error) from None
+
+
+def _unreadable(asked: str, error: OSError) -> Unreadable:
+    return Unreadable(f"`{asked}` cannot be read: {error.strerror or error}")
