@@ -83,6 +83,7 @@ class _Gatherer:
         if scalar is None:
             return
         documents: list[Mapping] = []
+        already = len(self.found)
         for name, raw in self.read(scalar, many=True):
             text, problems = source.decode_text(name, raw)
             self.found += problems
@@ -93,6 +94,6 @@ class _Gatherer:
             read, problems = load(name, text)
             self.found += problems
             documents += (document.root for document in read)
-        if not documents and not self.found:
+        if not documents and len(self.found) == already:
             self.found.append(Diagnostic("R0110", f"`{scalar.text}` holds no manifests", scalar.place))
         self.manifests[id(scalar)] = tuple(documents)

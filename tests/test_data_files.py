@@ -785,11 +785,11 @@ NOWHERE = {
     "loop.yaml/*": "",
     "pipe.yaml": "no file",
     "p*.yaml": "",
-    "a\0b": "",
-    "a\0*": "",
-    "x" * 300: "",
-    "x" * 300 + "/*": "",
-    "base/" * 1500 + "a.yaml": "",
+    "a\0b": "NUL",
+    "a\0*": "NUL",
+    "x" * 300: "File name too long",
+    "x" * 300 + "/*": "File name too long",
+    "base/" * 1500 + "a.yaml": "File name too long",
     "{{ island.key }}.yaml": "",
     "~/a.yaml": "",
 }
@@ -842,7 +842,8 @@ def test_what_must_not_be_read(argument: str, tmp_path: Path) -> None:
             pytest.skip("root's rights cannot be taken away here")
     try:
         message = run("dsl.yaml", cwd=tmp_path, prefix=prefix).is_refused("R0801", "dsl.yaml", 6, FILE)
-        assert "Permission denied" in message or "*" in argument
+        assert f"`{argument.replace('*/', 'locked/').removesuffix('/*.yaml')}` cannot be read" in message
+        assert "Permission denied" in message
     finally:
         (tmp_path / "locked").chmod(0o700)
 
@@ -918,6 +919,22 @@ def test_a_file_without_manifests(name: str, build: Build) -> None:
 def test_an_empty_list_is_fine(items: str, build: Build) -> None:
     contents = {"a.yaml": f"apiVersion: v1\nkind: List\nmetadata: {{}}\nitems: {items}\n", "b.yaml": config_map("b")}
     assert build(named("?.yaml"), contents).names == ["b"]
+
+
+def test_each_file_without_manifests_is_told(build: Build) -> None:
+    done = build(dsl("resources: [{file: a.yaml}, {file: b.yaml}]"), {"a.yaml": "a: [\n", "b.yaml": "# none\n"})
+    assert done.is_refused("R0101", "a.yaml", 2) == done.is_refused("R0110", "dsl.yaml", 5)
+
+
+@pytest.mark.parametrize("items", ["'{{ params.them }}'", "[{apiVersion: v1, kind: Any, metadata: {name: a}}]"])
+def test_a_list_in_the_document(items: str, build: Build) -> None:
+    """Its items may be what an expression gives; what is no manifest is told where it stands."""
+    params = "params: {them: {type: array, items: {type: object}}}"
+    source = dsl(f"{params}\nresources:\n- manifest:\n    apiVersion: v1\n    kind: List\n    items: {items}")
+    given = "params: {them: [{apiVersion: v1, kind: Any, metadata: {name: a}}]}, islands"
+    assert build(source.replace("islands", given)).names == ["a"]
+    wrong = source.replace("islands", given).replace("kind: Any, ", "")
+    build(wrong).is_refused("R0312", "dsl.yaml", 10)
 
 
 def test_findings_are_told_relative_to_the_working_directory(tmp_path: Path) -> None:

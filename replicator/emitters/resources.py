@@ -34,11 +34,11 @@ def emit(context: Context, resources: tuple[Resource, ...]) -> Iterator[Manifest
 
 def _entry(context: Context, resource: Resource) -> Iterator[Manifest]:
     if resource.manifest is not None:
-        yield from _manifests(context, context.value(resource.manifest), resource.manifest)
+        yield from _manifests(context, context.value(resource.manifest))
     elif resource.file is not None:
         for node in context.data.manifests.get(id(resource.file), ()):
             body = context.value(node) if resource.expressions else as_data(node)
-            yield from _manifests(context, body, node)
+            yield from _manifests(context, body)
 
 
 def as_data(node: Node) -> Tree:
@@ -51,45 +51,44 @@ def as_data(node: Node) -> Tree:
     return Leaf(node.data, origin)
 
 
-def _manifests(context: Context, body: Tree | None, node: MappingNode) -> Iterator[Manifest]:
+def _manifests(context: Context, body: Tree | None) -> Iterator[Manifest]:
     """The object of a manifest, or the objects of a List of manifests."""
     if not isinstance(body, Map):
+        message = "not a manifest: an item of a List is a map with apiVersion, kind and metadata"
+        place = body.origin.place if isinstance(body, (Leaf, List)) else None
+        context.found.append(Diagnostic("R0312", message, place))
         return
-    kind, items = body.get("kind"), body.get("items")
-    if (
-        isinstance(kind, Leaf)
-        and isinstance(kind.value, str)
-        and kind.value.endswith("List")
-        and isinstance(items, List)
-    ):
-        inner = node.items.get("items")
-        nodes = inner.items if isinstance(inner, Sequence) else []
-        for item, place in zip(items.items, nodes, strict=False):
-            if isinstance(place, MappingNode):
-                yield from _manifests(context, item, place)
+    items = body.get("items") if _known(body.get("kind")).endswith("List") else None
+    if isinstance(items, List):
+        for item in items.items:
+            yield from _manifests(context, item)
+    elif isinstance(items, Leaf) and items.value is None:  # no items: an empty List
         return
-    made = _object(context, body, node)
-    if made is not None:
-        yield made
+    else:
+        made = _object(context, body)
+        if made is not None:
+            yield made
 
 
 def _known(node: Tree | None) -> str:
     return node.value if isinstance(node, Leaf) and isinstance(node.value, str) else ""
 
 
-def _object(context: Context, body: Map, node: MappingNode) -> Manifest | None:
+def _object(context: Context, body: Map) -> Manifest | None:
     metadata = body.get("metadata")
     api_version, kind = _known(body.get("apiVersion")), _known(body.get("kind"))
     local = _known(metadata.get("name")) if isinstance(metadata, Map) else ""
     for field, value in (("apiVersion", api_version), ("kind", kind), ("metadata.name", local)):
         if not value:
             hint = "a manifest has apiVersion, kind and metadata.name"
-            context.found.append(Diagnostic("R0312", f"not a manifest: it has no {field}", node.place, hint=hint))
+            context.found.append(
+                Diagnostic("R0312", f"not a manifest: it has no {field}", body.origin.place, hint=hint)
+            )
             return None
     assert isinstance(metadata, Map)
     if not names.is_object_name(kind, local):
-        name_node = node.get("metadata", "name")
-        place = name_node.place if name_node else node.place
+        written = metadata.get("name")
+        place = written.origin.place if isinstance(written, Leaf) else body.origin.place
         context.found.append(Diagnostic("R0304", f"`{local}` is no name of a {kind}", place))
     # What every cluster knows by one name, or has once, stands beside the islands as it is.
     once = context.shared or kind in ("CustomResourceDefinition", "Namespace")
@@ -105,7 +104,7 @@ def _object(context: Context, body: Map, node: MappingNode) -> Manifest | None:
         name,
         namespace,
         _with_metadata(body, metadata, name, namespace, extra),
-        Origin(node.place, "resource"),
+        Origin(body.origin.place, "resource"),
         local=local,
         once=once,
         written=_known(metadata.get("namespace")),
