@@ -91,39 +91,43 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     texts: dict[str, str] = {}
     found: list[Diagnostic] = []
     documents = _read(sources, texts, found)
+
+    def told() -> list[Diagnostic]:
+        return tidy(stored.name_owners(found, documents))
+
     if not has_errors(found):
         for one in documents:
             found += schema.judge(one)
     if not has_errors(found) and not documents:
         found.append(Diagnostic("R0110", "there is no document in the input", _start(sources)))
     if has_errors(found):
-        return Built(tidy(found), texts)
+        return Built(told(), texts)
     project, problems = decode.decode(documents)
     found += problems
     found += check.check(project)
     if has_errors(found):
-        return Built(tidy(found), texts)
+        return Built(told(), texts)
     data, more_texts, problems = gather(project, options.root)
     texts.update(more_texts)
     found += problems
     if has_errors(found):
-        return Built(tidy(found), texts)
+        return Built(told(), texts)
     plan, problems = expander.expand(
         project, lambda one: Context(one, {}).evaluate, options.settings, options.max_islands
     )
     found += problems
     if has_errors(found):
-        return Built(tidy(found), texts)
+        return Built(told(), texts)
     found += links.resolve(plan, data)
     if has_errors(found):
-        return Built(tidy(found), texts)
+        return Built(told(), texts)
     bound: dict[str, BoundSet] = {}
     for name, one_set in plan.sets.items():
         bound[name], problems = bind(one_set, plan, data, RENDERERS[options.form])
         found += problems
     objects = _routing(project, plan, bound, RENDERERS[options.form], found) if project.routings else []
     if has_errors(found):
-        return Built(tidy(found), texts)
+        return Built(told(), texts)
     named = [one for one_bound in bound.values() for one in identity.of_set(one_bound)]
     named += (identity.of_routing(one.manifest, plan.sets.get(one.manifest.over)) for one in objects)
     found += identity.clashes(named)
@@ -137,7 +141,7 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     selected, problems = _selection(plan, options.islands)
     found += problems
     dsl = [_stored(one, RENDERERS[options.form]) for one in documents] if options.with_dsl else []
-    return Built(tidy(found), texts, rows, objects, selected, options.only, dsl)
+    return Built(told(), texts, rows, objects, selected, options.only, dsl)
 
 
 def _stored(document: source.Document, render: Render) -> bytes:
@@ -179,7 +183,9 @@ def _read(sources: Sequence[Source], texts: dict[str, str], found: list[Diagnost
         texts[one.name] = text
         read, problems = source.load(one.name, text)
         found += problems
-        documents += stored.unwrap(read)
+        authored, problems = stored.unwrap(read)
+        found += problems
+        documents += authored
     return documents
 
 

@@ -28,7 +28,7 @@ TABLE: dict[str, str] = {
     "parser.scalars": "",
     "parser.patterns": "",
     "parser.source": "diagnostics parser.scalars",
-    "parser.stored": "parser.source",
+    "parser.stored": "diagnostics parser.source",
     "expression": "",
     "expression.values": "",
     "expression.template": "",

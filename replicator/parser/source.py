@@ -167,19 +167,22 @@ class Mapping(Node):
 
 
 class Document(NamedTuple):
-    """One YAML document of a file."""
+    """One YAML document of a file, or (`listed`) an item of one that is a List."""
 
     file: str
     root: Mapping
+    listed: bool = False
 
     @property
     def kind(self) -> str:
         return str(self.root.data.get("kind", ""))
 
     @property
-    def name(self) -> str:
+    def identity(self) -> str:
+        """Kind, namespace and name, as they are written."""
         metadata = self.root.data.get("metadata")
-        return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+        parts = [metadata.get(field) for field in ("namespace", "name")] if isinstance(metadata, dict) else []
+        return f"{self.kind} {'/'.join(str(part) for part in parts if part)}".rstrip()
 
 
 class _Named(io.BytesIO):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable
 
+from replicator.diagnostics import Diagnostic
 from replicator.parser.source import Document, Mapping, Node, Sequence
 
 _SERVER_SET = frozenset(
@@ -13,16 +15,48 @@ _SERVER_SET = frozenset(
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def unwrap(documents: Iterable[Document]) -> Iterator[Document]:
+def unwrap(documents: Iterable[Document]) -> tuple[list[Document], list[Diagnostic]]:
     """The documents as their authors wrote them: what `kubectl get … -o yaml` prints is one List of them."""
+    authored: list[Document] = []
+    found: list[Diagnostic] = []
     for document in documents:
         items = document.root.items.get("items")
-        if document.kind.endswith("List") and isinstance(items, Sequence):
+        if not document.kind.endswith("List") or items is None:
+            authored.append(document._replace(root=_authored(document.root)))
+        elif isinstance(items, Sequence):
             for item in items.items:
                 if isinstance(item, Mapping):
-                    yield Document(document.file, _authored(item))
-        else:
-            yield Document(document.file, _authored(document.root))
+                    authored.append(Document(document.file, _authored(item), listed=True))
+                else:
+                    message = "an item of a List must be a map with apiVersion, kind, metadata and spec"
+                    found.append(Diagnostic("R0201", message, item.place))
+        elif items.data is not None:  # null is no items
+            found.append(Diagnostic("R0201", "the `items` of a List are a list", document.root.key_place("items")))
+    return authored, found
+
+
+def name_owners(found: Iterable[Diagnostic], documents: Iterable[Document]) -> list[Diagnostic]:
+    """The findings, with the object that each is about before its path where it is an item of a List.
+
+    There a line says little: nobody has seen the text that the API server's answer is.
+    """
+    listed: dict[str, list[Document]] = {}
+    for document in documents:
+        if document.listed:
+            listed.setdefault(document.file, []).append(document)
+    return [_with_owner(diagnostic, listed) for diagnostic in found] if listed else list(found)
+
+
+def _with_owner(diagnostic: Diagnostic, listed: dict[str, list[Document]]) -> Diagnostic:
+    place = diagnostic.place
+    if place is None or place.file not in listed:
+        return diagnostic
+    items, at = listed[place.file], (place.line - 1, place.column - 1)
+    number = bisect_right(items, at, key=lambda one: (one.root.start.line, one.root.start.column))
+    owner = items[number - 1] if number else None
+    if owner is None or at >= (owner.root.end.line, owner.root.end.column):
+        return diagnostic
+    return diagnostic._replace(path=f"{owner.identity} {diagnostic.path}".rstrip())
 
 
 def _authored(root: Mapping) -> Mapping:
