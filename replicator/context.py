@@ -15,8 +15,8 @@ from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
 from replicator.patch import At, Unfit, merge
 from replicator.scope import Scope, Unknown, island_attributes, let_kinds
-from replicator.sources import Around, Atom, Bounded, Computed, Inner, Peer, assemble, in_range, reads
-from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, text, tree
+from replicator.sources import Around, Atom, Bounded, Computed, Inner, NotAbove, Peer, assemble, in_range, reads
+from replicator.tree import Hole, Leaf, List, Map, Origin, Source, Text, Tree, text, tree
 
 ISLAND_NAME = Hole("name", Atom(("island", "name")))
 ISLAND_KEY = Hole("label", Atom(("island", "key")))
@@ -354,6 +354,17 @@ class Context:
             self.fail(failure, scalar)
             return Leaf(0)
 
+    def not_above(self, number: Leaf, most: Leaf, field: str) -> Leaf:
+        """An integer that is not more than another, which `field` names; known or not."""
+        judged = NotAbove(_integer(number), _integer(most), field)
+        if judged.reads:
+            return Leaf(Hole("int", judged), number.origin)
+        try:
+            return Leaf(judged.value(None), number.origin)
+        except Failure as failure:
+            self.found.append(Diagnostic(failure.code, str(failure), number.origin.place, hint=failure.hint))
+            return number
+
     def _kind(self, expression: Expr) -> Kind:
         try:
             return self.scope.kind_of_expression(expression)
@@ -487,6 +498,14 @@ class Context:
 
 def _digits(number: Leaf) -> str | Hole:
     return number.value if isinstance(number.value, Hole) else str(number.value)
+
+
+def _integer(number: Leaf) -> int | Source:
+    """What `Context.number` made: an integer, or where it comes from."""
+    if isinstance(number.value, Hole):
+        return number.value.source
+    assert isinstance(number.value, int)
+    return number.value
 
 
 def _walk(value: Any, steps: Path) -> Any:

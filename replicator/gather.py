@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from replicator.context import Data
 from replicator.diagnostics import Diagnostic
+from replicator.kinds import MAX_CONFIG_MAP
 from replicator.model import Project, Resource
 from replicator.parser import source
 from replicator.parser.source import Mapping, Scalar
 
 if TYPE_CHECKING:
     from replicator.files import Files
-
-MAX_FILE = 1024 * 1024  # of a ConfigMap, and so of a file in one (kubernetes: v1.MaxSecretSize)
 
 
 def gather(project: Project, root: str | None) -> tuple[Data, dict[str, str], list[Diagnostic]]:
@@ -73,8 +72,8 @@ class _Gatherer:
 
     def content_of(self, scalar: Scalar) -> None:
         for _, content in self.read(scalar, many=False):
-            if len(content) > MAX_FILE:
-                message = f"`{scalar.text}` has {len(content):,} bytes; a ConfigMap holds at most {MAX_FILE:,}"
+            if len(content) > MAX_CONFIG_MAP:
+                message = f"`{scalar.text}` has {len(content):,} bytes; a ConfigMap holds at most {MAX_CONFIG_MAP:,}"
                 self.found.append(Diagnostic("R0313", message, scalar.place))
             self.contents[id(scalar)] = content
 

@@ -70,6 +70,11 @@ def config_key(path: str) -> str:
     return re.sub(r"[^-._a-zA-Z0-9]", "-", path.strip("/").replace("/", "."))
 
 
+def is_config_key(key: str) -> bool:
+    """Whether a ConfigMap takes a key (k8s.io/apimachinery: IsConfigMapKey)."""
+    return len(key) <= MAX_SUBDOMAIN and CONFIG_KEY.fullmatch(key) is not None and key != "." and key[:2] != ".."
+
+
 def claim_name(path: str) -> str:
     """The name of the claim template for a volume that is mounted at this path."""
     return re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-") or "data"

@@ -143,6 +143,39 @@ class Bounded(NamedTuple):
         return in_range(self.source.value(scope), self.least, self.most)
 
 
+class NotAbove(NamedTuple):
+    """A number that must not be more than another, which `field` names."""
+
+    number: int | Source
+    most: int | Source
+    field: str
+
+    @property
+    def reads(self) -> frozenset[Path]:
+        return frozenset(path for one in (self.number, self.most) if not isinstance(one, int) for path in one.reads)
+
+    def value(self, scope: Any) -> int:
+        number, most = (one if isinstance(one, int) else one.value(scope) for one in (self.number, self.most))
+        if number > most:
+            raise Failure(f"{number} is more than `{self.field}`, {most}")
+        return int(number)
+
+
+class OneOf(NamedTuple):
+    """A text that must be one of some words, which are all that `what` can be."""
+
+    content: Text
+    words: tuple[str, ...]
+    what: str
+
+    @property
+    def reads(self) -> frozenset[Path]:
+        return reads(self.content)
+
+    def value(self, scope: Any) -> str:
+        return one_of(assemble(self.content, scope), self.words, self.what)
+
+
 class NotEmpty(NamedTuple):
     """A text that must not be empty: a proxy would take an empty value for a test of presence."""
 
@@ -188,14 +221,30 @@ def in_range(value: Any, least: int, most: int) -> int:
     return value
 
 
-class Digest(NamedTuple):
-    """The first sixteen hexadecimal digits of the SHA-256 of some texts and of their names."""
+def one_of(value: Any, words: tuple[str, ...], what: str) -> str:
+    """The value, where it is one of some words. Raises `Failure`."""
+    if value not in words:
+        shown = f"`{value}`" if isinstance(value, (str, int, float)) else "this"
+        raise Failure(f"{what} cannot be {shown}", " or ".join(words), "R0307")
+    return str(value)
+
+
+class Volume(NamedTuple):
+    """Texts, by their names, that are kept in one object: at most `most` bytes, of which `uncounted` do not count."""
 
     texts: tuple[tuple[str, Text], ...]
+    most: int
+    uncounted: int = 0
+
+
+class Digest(NamedTuple):
+    """The first sixteen hexadecimal digits of the SHA-256 of the texts of some volumes, and of their names."""
+
+    volumes: tuple[Volume, ...]
 
     @property
     def reads(self) -> frozenset[Path]:
-        return frozenset(path for _, content in self.texts for path in reads(content))
+        return frozenset(path for volume in self.volumes for _, content in volume.texts for path in reads(content))
 
     def value(self, scope: Any) -> str:
         return self.reader()(scope)
@@ -205,8 +254,24 @@ class Digest(NamedTuple):
         from hashlib import sha256
 
         # NUL is in no YAML text, so the parts cannot run into each other.
-        read = text_reader(text(*(part for name, content in self.texts for part in (name, "\0", content, "\0"))))
-        return lambda scope: sha256(read(scope).encode()).hexdigest()[:16]
+        readers = []
+        for volume in self.volumes:
+            joined = text(*(part for name, content in volume.texts for part in (name, "\0", content, "\0")))
+            uncounted = sum(len(name.encode()) + 2 for name, _ in volume.texts) + volume.uncounted
+            readers.append((text_reader(joined), uncounted, volume.most))
+
+        def digest(scope: Any) -> str:
+            made = sha256()
+            for read, uncounted, most in readers:
+                content = read(scope).encode()
+                size = len(content) - uncounted
+                if size > most:
+                    message = f"the files have {size:,} bytes together; a ConfigMap holds at most {most:,}"
+                    raise Failure(message, "put what is large into the image, or into a volume", "R0313")
+                made.update(content)
+            return made.hexdigest()[:16]
+
+        return digest
 
 
 def reads(content: Text) -> frozenset[Path]:

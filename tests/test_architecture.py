@@ -64,7 +64,7 @@ TABLE: dict[str, str] = {
     # Once per shape: a Type in a Set to trees, by emitters that are blind to each other, and proved.
     "context": "diagnostics expander.islands expression.template expression.values kinds model parser.source patch"
     " scope sources tree",
-    "gather": "context diagnostics model parser.source",
+    "gather": "context diagnostics kinds model parser.source",
     "links": "context diagnostics expander.islands expression.template model parser.source scope tree",
     "decisions": "context diagnostics expander.islands expression.template expression.values model parser.source scope",
     "patching": "context diagnostics kinds model patch tree",
@@ -73,7 +73,7 @@ TABLE: dict[str, str] = {
     "emitters.labels": "context tree",
     "emitters.containers": "context diagnostics expression.values kinds model names parser.source patch sources tree",
     "emitters.island": "context emitters.containers emitters.labels kinds model parser.source patch tree",
-    "emitters.pods": "context diagnostics emitters.containers emitters.labels expression.values kinds model"
+    "emitters.pods": "context diagnostics emitters.containers emitters.labels expression.values kinds model names"
     " parser.source patch sources tree",
     "emitters.external": "context emitters.labels model tree",
     "emitters.aggregate": "context diagnostics emitters.containers emitters.labels model tree",

@@ -480,6 +480,18 @@ def test_restart_policies_that_the_kind_cannot_have(kind: str, policy: str) -> N
     assert at in (policy, "restartPolicy")
 
 
+@pytest.mark.parametrize("written", ["{{ params.word }}", "On{{ params.word }}"])
+def test_a_restart_policy_by_an_expression(written: str) -> None:
+    units = f"api: {{kind: Job, image: a, pod: {{restartPolicy: '{written}'}}}}"
+    said = {"{{ params.word }}": "OnFailure", "On{{ params.word }}": "Failure"}[written]
+    [job] = compiled(units, f"{{eu: {{params: {{word: {said}}}}}}}").values()
+    assert pod_of(job)["spec"]["restartPolicy"] == "OnFailure"
+    [one] = run(dsl(units, f"{{eu: {{params: {{word: {said}}}}}, us: {{params: {{word: Always}}}}}}")).diagnostics
+    assert one.code == "R0307"
+    assert "Always" in one.message
+    assert one.place is not None
+
+
 @pytest.mark.parametrize(
     ("autoscale", "extra", "code", "at"),
     [
@@ -582,6 +594,15 @@ def test_files_that_are_together_more_than_a_config_map_holds(tmp_path: Path) ->
     assert code == "R0313"
 
 
+def test_files_of_one_island_that_are_more_than_a_config_map_holds() -> None:
+    units = "api: {image: a, files: {/1: '{{ params.word }}', /2: '{{ params.word }}'}}"
+    islands = "{{eu: {{params: {{word: {}}}}}, us: {{}}}}"
+    assert run(dsl(units, islands.format("x" * 524_288))).diagnostics == []
+    [one] = run(dsl(units, islands.format("x" * 524_289))).diagnostics
+    assert one.code == "R0313"
+    assert one.related[0].message == "for this island"
+
+
 def test_a_text_that_is_more_than_a_config_map_holds() -> None:
     [(code, _)] = faults(f"api: {{image: a, files: {{/a: {'x' * 1_048_577}}}}}")
     assert code == "R0313"
@@ -590,6 +611,7 @@ def test_a_text_that_is_more_than_a_config_map_holds() -> None:
 def test_a_path_that_is_no_key_of_a_config_map() -> None:
     path = "/etc/" + "x" * 250  # a key has at most 253 characters
     assert faults(f"api: {{image: a, files: {{{path}: x}}}}") == [("R0308", path)]
+    assert faults("api: {image: a, files: {/..data: x}}") == [("R0308", "/..data")]
 
 
 def test_two_mounts_of_one_path() -> None:

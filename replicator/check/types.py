@@ -93,8 +93,12 @@ def files(project: Project) -> Iterator[Diagnostic]:
                     yield Diagnostic("R0308", f"`{path}` is no path for a file", place, hint=hint)
                     continue
                 key = names.config_key(path)
+                if not names.is_config_key(key):
+                    hint = f"at most {names.MAX_SUBDOMAIN} characters, and no `..` at its beginning"
+                    yield Diagnostic("R0308", f"`{path}` makes no key of a ConfigMap", place, hint=hint)
+                    continue
                 earlier = first.setdefault(key, path)
-                if earlier != path or not key.strip("."):
+                if earlier != path:
                     related = (Related("the first one", unit.files.key_place(earlier)),)
                     yield Diagnostic("R0308", f"two files of the ConfigMap key `{key}`", place, related=related)
 
@@ -113,6 +117,7 @@ _GIVEN_OTHERWISE = {
     "template": "the unit's own fields, `pod` and `podMetadata`",
     "serviceName": "the compiler: the unit's headless Service",
     "volumeClaimTemplates": "the unit's own `storage`",
+    "schedule": "the unit's own `schedule`",
 }
 
 
@@ -152,10 +157,22 @@ def workloads(project: Project) -> Iterator[Diagnostic]:
             if unit.service and not unit.ports:
                 message = "`service` of a unit without `ports`: it has no Service"
                 yield Diagnostic("R0307", message, unit.node.key_place("service"), hint="give it `ports`")
-            for field in unit.spec.items if unit.spec else ():
-                if field in _GIVEN_OTHERWISE and unit.spec:
-                    message = f"`{field}` comes from {_GIVEN_OTHERWISE[field]}"
-                    yield Diagnostic("R0307", message, unit.spec.key_place(field))
+            yield from _given_otherwise(unit)
+
+
+def _given_otherwise(unit: Unit) -> Iterator[Diagnostic]:
+    """Fields of the workload's spec, and of the spec of a CronJob's Jobs, that the compiler writes."""
+    specs = [unit.spec]
+    for field in ("jobTemplate", "spec") if unit.kind == "CronJob" else ():
+        node = specs[-1].items.get(field) if specs[-1] else None
+        if isinstance(node, Scalar):
+            yield Diagnostic("R0307", f"`{field}` is written out, as a map", node.place)
+        specs.append(node if isinstance(node, Mapping) else None)
+    for spec in specs:
+        for field in spec.items if spec else ():
+            if spec and field in _GIVEN_OTHERWISE:
+                message = f"`{field}` comes from {_GIVEN_OTHERWISE[field]}"
+                yield Diagnostic("R0307", message, spec.key_place(field))
 
 
 def _claims(unit: Unit) -> Iterator[Diagnostic]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from replicator import names
 from replicator.context import DOWNWARD, PORTS, Context
-from replicator.diagnostics import Place
+from replicator.diagnostics import Diagnostic, Place, Related
 from replicator.expression.values import Failure
-from replicator.kinds import CONTAINER_ORDER
-from replicator.model import Unit
+from replicator.kinds import CONTAINER_ORDER, MAX_CONFIG_MAP
+from replicator.model import Unit, UnitPort
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
 from replicator.patch import At, merge, ordered
-from replicator.sources import Digest, assemble, reads
+from replicator.sources import Digest, OneOf, Volume, assemble, one_of, reads
 from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, leaf, mapping, text, tree
 
 FILES_ANNOTATION = "replicator.dev/files"
@@ -47,9 +48,9 @@ def container(context: Context, unit: Unit) -> Map:
     if environment or sources:  # a variable may refer to those before it
         fields["env"] = [*sources, *environment]
     if unit.ports:
+        numbers = _numbers(context, unit.ports.values(), lambda port: port.container)
         fields["ports"] = [
-            {"name": port.name, "containerPort": context.number(port.container, *PORTS), "protocol": port.protocol}
-            for port in unit.ports.values()
+            {"name": port.name, "containerPort": number, "protocol": port.protocol} for port, number in numbers
         ]
     mounts += [
         {"name": _claim_name(path, claim), "mountPath": path}
@@ -199,11 +200,22 @@ def files_body(context: Context, unit: Unit) -> dict[str, Any]:
 
 def files_digest(context: Context, units: list[Unit]) -> Leaf:
     """A digest of the files of the pod's units: it changes when they do, and so rolls these pods and no others."""
-    texts = [(f"{unit.name}/{file.key}", file.content) for unit in units for file in unit_files(context, unit)]
-    digest = Digest(tuple(texts))
-    if any(reads(content) for _, content in texts):
-        return Leaf((Hole("label", digest),))
-    return Leaf(assemble((Hole("label", digest),), None))
+    digest = Digest(tuple(_volume(unit, files) for unit in units if (files := unit_files(context, unit))))
+    made: Text = (Hole("label", digest),)
+    place = next(unit.files.place for unit in units if unit.files)
+    if not digest.reads:
+        try:
+            made = (assemble(made, None),)
+        except Failure as failure:
+            context.found.append(Diagnostic(failure.code, str(failure), place, hint=failure.hint))
+    return leaf(made, Origin(place, "type"))
+
+
+def _volume(unit: Unit, files: list[File]) -> Volume:
+    texts = tuple((f"{unit.name}/{file.key}", file.content) for file in files)
+    encoded = [part for file in files if file.binary for part in file.content if isinstance(part, str)]
+    uncounted = sum(len(part) // 4 + part.count("=") for part in encoded)  # of base64 the bytes themselves count
+    return Volume(texts, MAX_CONFIG_MAP, uncounted)
 
 
 # Claims
@@ -235,8 +247,11 @@ RETENTION = {"whenDeleted": "Retain", "whenScaled": "Retain"}
 # Pods
 
 
-def pod_spec(context: Context, units: list[Unit], restart_policy: str = "") -> Map:
-    """The PodSpec of some units, with the `pod` of each merged into it."""
+RESTARTS = {"Job": ("Never", "OnFailure"), "CronJob": ("Never", "OnFailure")}  # of all other kinds only Always
+
+
+def pod_spec(context: Context, units: list[Unit], kind: str) -> Map:
+    """The PodSpec of some units in a workload of a kind, with the `pod` of each merged into it."""
     spec: dict[str, Any] = {}
     if initial := [unit for unit in units if unit.init]:
         spec["initContainers"] = [container(context, unit) for unit in initial]
@@ -251,17 +266,34 @@ def pod_spec(context: Context, units: list[Unit], restart_policy: str = "") -> M
             volumes.append({"name": by_pod_name(unit), "projected": {"sources": sources}})
     if volumes:
         spec["volumes"] = volumes
-    if restart_policy:
-        spec["restartPolicy"] = restart_policy
+    if kind in RESTARTS:
+        spec["restartPolicy"] = RESTARTS[kind][0]
     made: Tree = mapping(spec)
     for unit in units:
         made = context.merged(made, unit.pod, At("template", "spec"))
     assert isinstance(made, Map)
-    return made
+    return _restarting(context, made, kind)
 
 
-def pod_template(context: Context, labels: dict[str, Any], units: list[Unit], restart_policy: str = "") -> Map:
-    """The pod template of some units, whose `podMetadata` is put on the pods."""
+def _restarting(context: Context, spec: Map, kind: str) -> Map:
+    """The PodSpec, with a restart policy that the API server takes in a workload of a kind."""
+    policy = spec.get("restartPolicy")
+    if not isinstance(policy, Leaf) or policy.origin.place is None:
+        return spec
+    words, what = RESTARTS.get(kind, ("Always",)), f"the restartPolicy of a {kind}'s pods"
+    if isinstance(policy.value, (tuple, Hole)):
+        content = policy.value if isinstance(policy.value, tuple) else (policy.value,)
+        judged = Leaf((Hole("text", OneOf(content, words, what)),), policy.origin)
+        return Map(tuple((key, judged if child is policy else child) for key, child in spec.items), spec.origin)
+    try:
+        one_of(policy.value, words, what)
+    except Failure as failure:
+        context.found.append(Diagnostic(failure.code, str(failure), policy.origin.place, hint=failure.hint))
+    return spec
+
+
+def pod_template(context: Context, labels: dict[str, Any], units: list[Unit], kind: str) -> Map:
+    """The pod template of some units in a workload of a kind; their `podMetadata` is put on the pods."""
     annotations: dict[str, Any] = {}
     for unit in units:
         labels = {**labels, **_texts(context, unit.pod_labels)}
@@ -269,7 +301,7 @@ def pod_template(context: Context, labels: dict[str, Any], units: list[Unit], re
     if any(unit_files(context, unit) for unit in units):
         annotations[FILES_ANNOTATION] = files_digest(context, units)
     metadata = {"labels": labels, "annotations": annotations or ...}
-    return mapping({"metadata": metadata, "spec": pod_spec(context, units, restart_policy)})
+    return mapping({"metadata": metadata, "spec": pod_spec(context, units, kind)})
 
 
 def _texts(context: Context, node: MappingNode | None) -> dict[str, Any]:
@@ -284,14 +316,29 @@ def _texts(context: Context, node: MappingNode | None) -> dict[str, Any]:
 def service_ports(context: Context, units: list[Unit]) -> List:
     """The ports of a Service that offers all ports of some units."""
     ports = []
-    for unit in units:
-        for port in unit.ports.values():
-            fields = {
-                "name": port.name,
-                "port": context.number(port.container if context.pods else port.service, *PORTS),
-                "targetPort": port.name,
-                "protocol": port.protocol,
-                "appProtocol": ... if port.app_protocol is None else context.value(port.app_protocol),
-            }
-            ports.append(mapping(fields, Origin(port.place, "type")))
+    declared = [port for unit in units for port in unit.ports.values()]
+    for port, number in _numbers(context, declared, lambda port: port.container if context.pods else port.service):
+        fields = {
+            "name": port.name,
+            "port": number,
+            "targetPort": port.name,
+            "protocol": port.protocol,
+            "appProtocol": ... if port.app_protocol is None else context.value(port.app_protocol),
+        }
+        ports.append(mapping(fields, Origin(port.place, "type")))
     return List(tuple(ports))
+
+
+def _numbers(
+    context: Context, ports: Iterable[UnitPort], number_of: Callable[[UnitPort], Scalar]
+) -> Iterator[tuple[UnitPort, Leaf]]:
+    """Ports with their numbers, which differ: those that expressions give are known here only."""
+    first: dict[tuple[object, str], UnitPort] = {}
+    for port in ports:
+        number = context.number(number_of(port), *PORTS)
+        earlier = first.setdefault((number.value, port.protocol), port)
+        if earlier is not port and number.value:
+            related = (Related(f"`{earlier.name}` has it too", earlier.place),)
+            message = f"two ports of the number {number.value}"
+            context.found.append(Diagnostic("R0305", message, port.place, related=related))
+        yield port, number

@@ -12,7 +12,7 @@ from replicator.kinds import WORKLOAD_ORDER
 from replicator.model import Unit
 from replicator.parser.source import Scalar
 from replicator.patch import At, merge, ordered
-from replicator.tree import Manifest, Map, Origin, Tree, leaf, mapping, tree
+from replicator.tree import Leaf, Manifest, Map, Origin, Tree, leaf, mapping, tree
 
 API_VERSIONS = {"Job": "batch/v1", "CronJob": "batch/v1"}
 
@@ -76,7 +76,7 @@ def _service(context: Context, unit: Unit) -> Manifest:
 def _workload(context: Context, unit: Unit) -> Manifest:
     stateful = unit.kind == "StatefulSet"
     job = unit.kind in ("Job", "CronJob")
-    template = pod_template(context, labels.of_pod(context, unit.name), [unit], "Never" if job else "")
+    template = pod_template(context, labels.of_pod(context, unit.name), [unit], unit.kind)
     spec: Tree = mapping(
         {
             "replicas": ... if unit.replicas is None else context.number(unit.replicas, *COUNTS),
@@ -100,7 +100,7 @@ def _autoscaler(context: Context, unit: Unit) -> Manifest:
     assert unit.autoscale
     given = unit.autoscale.items
 
-    def number(field: str) -> Tree | None:
+    def number(field: str) -> Leaf | None:
         node = given.get(field)
         return context.number(node, 1, COUNTS[1]) if isinstance(node, Scalar) else None
 
@@ -112,14 +112,15 @@ def _autoscaler(context: Context, unit: Unit) -> Manifest:
             metrics.append(tree({"type": "Resource", "resource": {"name": resource, "target": target}}))
     further = context.value(given["metrics"]) if "metrics" in given else None
     metrics += getattr(further, "items", ())
+    least, most = number("min"), number("max")
     spec = {
         "scaleTargetRef": {
             "apiVersion": "apps/v1",
             "kind": unit.kind,
             "name": leaf(context.object_name(unit.name)),
         },
-        "minReplicas": number("min") or 1,
-        "maxReplicas": number("max"),
+        "minReplicas": 1 if least is None or most is None else context.not_above(least, most, "max"),
+        "maxReplicas": most,
         "metrics": metrics or ...,
         "behavior": (context.value(given["behavior"]) if "behavior" in given else None) or ...,
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from replicator import names
 from replicator.context import ISLAND_NAME, Context
 from replicator.diagnostics import Diagnostic
 from replicator.emitters import labels
@@ -58,7 +59,7 @@ def _stateful_set(context: Context, units: list[Unit]) -> Manifest:
     model = context.plan.model
     advanced = model.workload == "AdvancedStatefulSet"
     stored = any(unit.storage for unit in units)
-    template: Tree = pod_template(context, labels.of_pod(context, "", of_island=False), units)
+    template: Tree = pod_template(context, labels.of_pod(context, "", of_island=False), units, "StatefulSet")
     strategy: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"podUpdatePolicy": "InPlaceIfPossible"}}
     spec: Tree = mapping(
         {
@@ -131,6 +132,12 @@ def _groups(context: Context, unit: Unit) -> Iterator[Manifest]:
             except Failure as failure:
                 context.found.append(Diagnostic(failure.code, str(failure), file.place, hint=failure.hint))
         contents.append((island.ordinal, texts))
+    longest = context.plan.longest
+    for file in files if longest else ():
+        assert longest is not None
+        if not names.is_config_key(f"{longest.name}.{file.key}"):
+            message = f"`{file.path}` makes no key of a ConfigMap: with the pod's name it is too long"
+            context.found.append(Diagnostic("R0308", message, file.place))
     size, groups = _grouped(contents)
     if not size:
         message = f"the files of one pod have more than {MAX_GROUP // 1024} KiB"
