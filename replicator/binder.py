@@ -17,11 +17,11 @@ from replicator.emitters import pods as pods_emitter
 from replicator.emitters import resources as resources_emitter
 from replicator.expander.islands import Island, Plan, SetPlan, island_place
 from replicator.expression.template import parse
-from replicator.kinds import apply_rank
+from replicator.kinds import CLUSTER_SCOPED, apply_rank
 from replicator.model import Patch
 from replicator.parser.decode import patches_of
 from replicator.references import is_given, rewrite
-from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree, leaf, text
+from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree, holes, leaf, text
 from replicator.yaml_text import Piece, document
 
 MAX_STENCILS = 256  # kept at once; beyond, shapes are bound again when they come back
@@ -142,16 +142,41 @@ class _Binder:
             self.used |= used
             if patches is not self.plan.model.patches:
                 self.found += patching.unused(patches, used)
-        for one in self.finish(made, context):
+        if not implementation:
+            self.judge_ports(made, context)
+        for one in self.finish(made, context, self.decisions):
             if not one.manifest.once:
                 yield one
                 continue
             key = (one.manifest.api_version, one.manifest.kind, one.manifest.name)
             earlier = self.once.setdefault(key, one)
-            if earlier.pieces != one.pieces:
+            differs = any(hole.source.reads & self.plan.varying for hole in holes(one.manifest.body))
+            if differs or earlier.pieces != one.pieces:
                 name = _fixed(one.manifest.name)
                 message = f"the {one.manifest.kind} `{name}` stands once beside all islands, but differs between them"
                 self.found.append(Diagnostic("R0507", message, one.manifest.origin.place))
+
+    def judge_ports(self, made: Iterable[Manifest], context: Context) -> None:
+        """The ports of the Type's interface are those of Services that the island has, each with such a port."""
+        services = {one.local: one for one in made if one.kind == "Service"}
+        for port in context.type.ports.values():
+            if port.service is None:
+                continue
+            service = services.get(port.service.text)
+            if service is None:
+                message = f"the island has no Service `{port.service.text}`"
+                hint = nearest(port.service.text, services) if services else "a Service in `resources`"
+                self.found.append(Diagnostic("R0303", message, port.service.place, hint=hint))
+                continue
+            numbers = _service_ports(service)
+            unknown = [number.origin.place for number in numbers if isinstance(number.value, Hole)]
+            _promote(self.decisions, (one for place in unknown if place for one in _needed(context, place)))
+            if not any(number.value == port.port.data or isinstance(number.value, Hole) for number in numbers):
+                known = ", ".join(str(number.value) for number in numbers)
+                message = f"the Service `{port.service.text}` has no port {port.port.text}"
+                related = (Related("the Service", place),) if (place := service.origin.place) else ()
+                hint = f"it has {known}" if known else ""
+                self.found.append(Diagnostic("R0303", message, port.port.place, hint=hint, related=related))
 
     def context_of(self, structure: Mapping[str, Any], shared: bool = False) -> Context:
         return Context(self.plan, structure, self.data, shared, plans=self.plans)
@@ -177,7 +202,7 @@ class _Binder:
         context = self.context_of(values)
         made, used = patching.apply(context, self.plan.model.patches, list(pods_emitter.emit_set(context)))
         self.found += patching.unused(self.plan.model.patches, used | self.used)
-        objects = tuple(self.finish(made, context))
+        objects = tuple(self.finish(made, context, self.decisions))
         self.found += _uniform(self.plan, objects)
         self.found += _set_names(self.plan, objects)
         return objects
@@ -189,10 +214,14 @@ class _Binder:
             return ()
         decisions = Decisions(self.context_of({}, shared=True), resources, self.found)
         everyone = Island(self.plan, "", 0, {}, None)
-        context = self.context_of(decisions.known[decisions.shape(everyone)], shared=True)
-        made = list(resources_emitter.emit(context, resources))
-        self.shared_names = {(manifest.kind, manifest.local): manifest.name for manifest in made}
-        return tuple(self.finish(made, context))
+        while True:
+            context = self.context_of(decisions.known[decisions.shape(everyone)], shared=True)
+            made = list(resources_emitter.emit(context, resources))
+            self.shared_names = {(manifest.kind, manifest.local): manifest.name for manifest in made}
+            try:
+                return tuple(self.finish(made, context, decisions))
+            except _Wanted:
+                continue
 
     def aggregates(self) -> tuple[Bound, ...]:
         """The Services of all islands at once; of a Set inside islands, they are objects of those."""
@@ -200,11 +229,11 @@ class _Binder:
             return ()
         context = self.context_of({})
         one_island = [one.manifest for one in self.stencil(self.shape(self.first)).objects]
-        objects = tuple(self.finish(list(aggregate_emitter.emit(context, one_island)), context))
+        objects = tuple(self.finish(list(aggregate_emitter.emit(context, one_island)), context, self.decisions))
         self.found += _set_names(self.plan, objects)
         return objects
 
-    def finish(self, made: list[Manifest], context: Context) -> Iterator[Bound]:
+    def finish(self, made: list[Manifest], context: Context, decisions: Decisions) -> Iterator[Bound]:
         """Write references out in full, put the objects in order, and cut them into text."""
         own = {(manifest.kind, manifest.local): manifest.name for manifest in made if manifest.local}
         made = self.hosts(made, context)
@@ -214,12 +243,7 @@ class _Binder:
         for manifest in made:
             body = rewrite(manifest.kind, manifest.body, known.answer)
             finished.append(manifest._replace(body=body))
-        if known.wanted:
-            promoted = {decision.expression.text for decision in self.decisions.promoted}
-            new = [decision for decision in known.wanted if decision.expression.text not in promoted]
-            if new:
-                self.decisions.promote(new)
-                raise _Wanted
+        _promote(decisions, known.wanted)
         self.found += known.found
         self.found += context.found
         context.found = []
@@ -272,7 +296,7 @@ def _uncalled(
     called = {one.service for one in found}
     called |= {port.service.text for port in plan.type.ports.values() if port.service is not None}
 
-    def note(kind: str, reference: Leaf) -> tuple[Leaf, Text | None]:
+    def note(kind: str, reference: Leaf, placed: bool) -> tuple[Leaf, Text | None]:
         if kind == "Service" and isinstance(reference.value, str):
             called.add(reference.value)
         return reference, None
@@ -291,6 +315,32 @@ def _is_for_outside(service: Manifest) -> bool:
     spec = service.body.get("spec")
     of_type = spec.get("type") if isinstance(spec, Map) else None
     return isinstance(of_type, Leaf) and of_type.value in ("LoadBalancer", "NodePort")
+
+
+def _promote(decisions: Decisions, wanted: Iterable[Decision]) -> None:
+    """Take expressions whose values are needed for structural. Raises `_Wanted` where that makes other shapes."""
+    promoted = {decision.expression.text for decision in decisions.promoted}
+    new = [decision for decision in wanted if decision.expression.text not in promoted]
+    if new:
+        decisions.promote(new)
+        raise _Wanted
+
+
+def _needed(context: Context, place: Place) -> list[Decision]:
+    """The expressions of a scalar that was bound to a text with holes; none where they tell every island apart."""
+    scalar = context.bound.get(place)
+    expressions = parse(scalar.text).expressions if scalar else []
+    if scalar is None or any(path[0] == "island" for one in expressions for path in context.reads(one)):
+        return []
+    return [Decision(expression, scalar) for expression in expressions]
+
+
+def _service_ports(service: Manifest) -> list[Leaf]:
+    """The numbers of a Service's ports."""
+    spec = service.body.get("spec")
+    ports = spec.get("ports") if isinstance(spec, Map) else None
+    numbers = [port.get("port") for port in (ports.items if isinstance(ports, List) else ()) if isinstance(port, Map)]
+    return [number for number in numbers if isinstance(number, Leaf)]
 
 
 class _Names:
@@ -312,10 +362,11 @@ class _Names:
         self.found: list[Diagnostic] = []
         self.wanted: list[Decision] = []
 
-    def answer(self, kind: str, reference: Leaf) -> tuple[Leaf, Text | None]:
+    def answer(self, kind: str, reference: Leaf, placed: bool) -> tuple[Leaf, Text | None]:
         """The reference with its target's full name, and its target's namespace.
 
-        References that emitters made (they have no place) are full already.
+        References that emitters made (they have no place) are full already. What is shared stands in the namespace of
+        the Set: from an island in one of its own only a reference that names the namespace (`placed`) reaches it.
         """
         name = reference.value
         place = reference.origin.place
@@ -324,7 +375,7 @@ class _Names:
         if isinstance(name, str):
             if (kind, name) in self.own:
                 return leaf(self.own[kind, name], reference.origin), self.context.namespace
-            if (kind, name) in self.shared:
+            if (kind, name) in self.shared and self._reaches(kind, placed):
                 return leaf(self.shared[kind, name], reference.origin), text(self.context.plan.namespace)
             if not name or is_given(kind, name) or (kind, (name,)) in self.external:
                 return reference, None
@@ -335,21 +386,25 @@ class _Names:
         self._unanswered(kind, name, place)
         return reference, None
 
+    def _reaches(self, kind: str, placed: bool) -> bool:
+        """Whether a reference from an island's object reaches what is shared."""
+        return placed or self.context.shared or not self.context.plan.root.own_namespaces or kind in CLUSTER_SCOPED
+
     def _promote(self, place: Place) -> bool:
         """Ask for the values of a reference's expressions, unless they tell every island apart."""
-        scalar = self.context.bound.get(place)
-        if scalar is None:
-            return False
-        expressions = parse(scalar.text).expressions
-        if any(path[0] == "island" for expression in expressions for path in self.context.reads(expression)):
-            return False
-        self.wanted += [Decision(expression, scalar) for expression in expressions]
-        return True
+        wanted = _needed(self.context, place)
+        self.wanted += wanted
+        return bool(wanted)
 
     def _unanswered(self, kind: str, name: str | Text, place: Place) -> None:
         shown = (
             name if isinstance(name, str) else self.context.bound[place].text if place in self.context.bound else "?"
         )
+        if (kind, shown) in self.shared:
+            message = f"the {kind} `{shown}` is shared, in another namespace than the island's own"
+            hint = "put it into the Type's `resources`, so that every island has its own; or scope: prefix"
+            self.found.append(Diagnostic("R0603", message, place, hint=hint))
+            return
         known = [local for of_kind, local in (*self.own, *self.shared) if of_kind == kind]
         known += ["".join(map(str, full)) for of_kind, full in self.external if of_kind == kind and len(full) == 1]
         close = nearest(shown, known) if known else ""

@@ -10,6 +10,7 @@ from replicator.binder import BoundSet
 from replicator.context import ISLAND_NAME
 from replicator.diagnostics import Diagnostic, Place, Related
 from replicator.expander.islands import Island, SetPlan, island_place
+from replicator.kinds import ONCE
 from replicator.sources import assemble
 from replicator.tree import Manifest, Text, text
 
@@ -23,6 +24,7 @@ class Named(NamedTuple):
     plan: SetPlan | None
     has: Callable[[Island], bool]
     place: Place | None
+    once: bool = False  # it stands beside the islands, and is of a kind that several Sets may bring
 
     @property
     def prefix(self) -> str:
@@ -87,7 +89,37 @@ def _full(manifest: Manifest) -> Text:
 
 def _named(manifest: Manifest, plan: SetPlan | None, has: Callable[[Island], bool]) -> Named:
     group = manifest.api_version.rpartition("/")[0]
-    return Named(group, manifest.kind, _full(manifest), plan, has, manifest.origin.place)
+    once = manifest.once and manifest.kind in ONCE
+    return Named(group, manifest.kind, _full(manifest), plan, has, manifest.origin.place, once)
+
+
+Shared = tuple[tuple[Manifest, bytes], ...]
+
+
+def once(shared: Iterable[Shared]) -> tuple[list[Shared], list[Diagnostic]]:
+    """What stands beside the islands of some Sets, and its text: what several bring is kept with the first of them.
+
+    Where they bring it in different words, that is an error.
+    """
+    first: dict[tuple[str, str, Text], tuple[Manifest, bytes]] = {}
+    found: list[Diagnostic] = []
+    kept: list[Shared] = []
+    for objects in shared:
+        own: list[tuple[Manifest, bytes]] = []
+        for manifest, content in objects:
+            named = _named(manifest, None, _always)
+            earlier, text_of_it = first.setdefault((named.group, named.kind, named.full), (manifest, content))
+            if earlier is manifest or not named.once:
+                own.append((manifest, content))
+            elif text_of_it != content:
+                place = earlier.origin.place
+                related = (Related("the other one", place),) if place else ()
+                name = "".join(part for part in manifest.name if isinstance(part, str))
+                message = f"the {manifest.kind} `{name}` stands once in a cluster, but is there in two forms"
+                hint = "bring the same one, or let one Set alone bring it"
+                found.append(Diagnostic("R0507", message, manifest.origin.place, hint=hint, related=related))
+        kept.append(tuple(own))
+    return kept, found
 
 
 def clashes(objects: Iterable[Named]) -> Iterator[Diagnostic]:
@@ -112,6 +144,8 @@ def clashes(objects: Iterable[Named]) -> Iterator[Diagnostic]:
 
 def _may_clash(one: Named, other: Named) -> bool:
     if one.plan is other.plan and one.plan is not None and one.full == other.full:
+        return False
+    if one.once and other.once:  # `once` judges them
         return False
     prefixes = (one.prefix, other.prefix)
     suffixes = (one.suffix, other.suffix)

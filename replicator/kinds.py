@@ -33,6 +33,10 @@ CLUSTER_SCOPED = frozenset(
 MAX_CONFIG_MAP = 1024 * 1024  # bytes of its values together (kubernetes: v1.MaxSecretSize)
 
 
+# Kinds whose objects a cluster knows by one name, whoever brings them: they are part of no island.
+ONCE = frozenset(("CustomResourceDefinition", "Namespace"))
+
+
 def apply_rank(kind: str) -> int:
     """Where a kind stands in the order of application within an island."""
     return _RANK.get(kind, len(_ORDER))

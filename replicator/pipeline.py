@@ -138,6 +138,10 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         made, problems = stamp.evaluate(one_bound, slots, origins)
         found += problems
         rows.append(made)
+    kept, problems = identity.once(one.shared for one in rows)
+    found += problems
+    for one_rows, shared in zip(rows, kept, strict=True):
+        one_rows.shared = shared
     selected, problems = _selection(plan, options.islands)
     found += problems
     dsl = [_stored(one, RENDERERS[options.form]) for one in documents] if options.with_dsl else []

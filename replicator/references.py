@@ -256,9 +256,9 @@ def _selectors(kind: str) -> _Step:
     return _steps_of(paths)
 
 
-Answer = Callable[[str, Leaf], tuple[Leaf, Text | None]]
-"""From the kind of a reference's target and the reference: the reference in full, and the namespace of its target
-where that is known to be another than what may be written beside it."""
+Answer = Callable[[str, Leaf, bool], tuple[Leaf, Text | None]]
+"""From the kind of a reference's target, the reference, and whether a namespace is written beside it: the reference in
+full, and the namespace of its target where that is known to be another than what may be written there."""
 
 
 def rewrite(kind: str, body: Map, answer: Answer) -> Map:
@@ -273,11 +273,12 @@ def _walk(node: Tree, step: _Step, answer: Answer) -> Tree:
         changed = False
         items: dict[str, Tree] = {}
         namespace: Text | None = None
+        placed = node.get("namespace") is not None
         for key, value in node.items:
             child = step.fields.get(key)
             new = value
             if child is not None and child.target and isinstance(value, Leaf):
-                new, namespace = answer(_told(node) if child.target == SAME_KIND else child.target, value)
+                new, namespace = answer(_told(node) if child.target == SAME_KIND else child.target, value, placed)
             elif child is not None:
                 new = _walk(value, child, answer)
             changed = changed or new is not value
@@ -322,6 +323,9 @@ def _mark(node: Tree, step: _Step, labels: Map, select: Map | None) -> Tree:
             (key, _mark(value, step.fields[key], labels, own) if key in step.fields else value)
             for key, value in node.items
         ]
+        metadata = step.fields.get("metadata")
+        if metadata is not None and metadata.target == "metadata" and node.get("metadata") is None:
+            items.insert(0, ("metadata", _with_labels(Map(()), "labels", labels)))
         return Map(tuple(items), node.origin)
     if isinstance(node, List) and "[]" in step.fields:
         inner = step.fields["[]"]

@@ -84,7 +84,7 @@ TABLE: dict[str, str] = {
     " parser.decode parser.source patching proofs references scope tree yaml_text",
     # Once per island.
     "stamp": "binder diagnostics expander.islands expression.values sources tree yaml_text",
-    "identity": "binder context diagnostics expander.islands sources tree",
+    "identity": "binder context diagnostics expander.islands kinds sources tree",
     # Routes: neutral, then a provider's. A provider sees neutral routes and trees, never the model.
     "routes": "binder context diagnostics durations expander.islands expression.template expression.values model names"
     " parser.patterns parser.source scope sources tree yaml_text",

@@ -241,6 +241,44 @@ def test_what_islands_cannot_reach_from_their_own_namespaces_is_not_shared() -> 
     assert units == [("R0603", "flags"), ("R0603", "ca")]
 
 
+def test_what_is_shared_is_reached_by_its_namespace() -> None:
+    """A ServiceAccount is bound from any namespace, where the binding names its own."""
+    account = "{apiVersion: v1, kind: ServiceAccount, metadata: {name: deployer}}"
+    binding = """
+        resources:
+          - manifest:
+              apiVersion: rbac.authorization.k8s.io/v1
+              kind: RoleBinding
+              metadata: {name: deployer}
+              roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
+              subjects: [{kind: ServiceAccount, name: deployer, namespace: anywhere}]
+    """
+    spec = f"scope: namespace\nislands: {{eu: {{}}}}\nshared: [{{manifest: {account}}}]"
+    objects = compiled(type_of(binding), set_of(spec))
+    [subject] = only(objects, "RoleBinding", "deployer", "shop-eu")["subjects"]
+    assert subject == {"kind": "ServiceAccount", "name": "deployer", "namespace": "shop"}
+    text = type_of(binding.replace(", namespace: anywhere", ""))
+    assert faults(text, set_of(spec)) == [("R0603", "deployer")]
+
+
+def test_shared_objects_refer_to_each_other_by_parameters() -> None:
+    text = type_of("params: {name: {type: string}}\nunits: {api: {image: 'api:1'}}")
+    shared = """
+        params: {name: NAME}
+        islands: {eu: {}, us: {params: {name: other}}}
+        shared:
+          - manifest: {apiVersion: v1, kind: Secret, metadata: {name: pull}}
+          - manifest:
+              apiVersion: v1
+              kind: ServiceAccount
+              metadata: {name: agent}
+              imagePullSecrets: [{name: "{{ params.name }}"}]
+    """
+    objects = compiled(text, set_of(shared.replace("NAME", "pull")))
+    assert only(objects, "ServiceAccount", "agent")["imagePullSecrets"] == [{"name": "pull"}]
+    assert faults(text, set_of(shared.replace("NAME", "push"))) == [("R0603", '"{{ params.name }}"')]
+
+
 def test_shared_objects_do_not_know_islands() -> None:
     shared = """
         islands: {eu: {}}
@@ -594,6 +632,30 @@ def test_a_crd_that_several_sets_bring_is_there_once(manifests: Path) -> None:
     assert named(objects, "Cache") == ["shop-eu-hot", "store-eu-hot"]
 
 
+def test_a_crd_that_several_sets_bring_in_two_forms(manifests: Path) -> None:
+    text = type_of(
+        """
+        params: {served: {type: boolean}}
+        resources:
+          - manifest:
+              apiVersion: apiextensions.k8s.io/v1
+              kind: CustomResourceDefinition
+              metadata: {name: caches.example.com}
+              spec: {group: example.com, versions: [{name: v1, served: "{{ params.served }}"}]}
+        """
+    )
+    sets = [set_of(f"params: {{served: {one}}}\nislands: {{eu: {{}}}}", name=f"set-{one}") for one in ("true", "false")]
+    [one] = run("".join((text, *sets))).diagnostics
+    assert one.code == "R0507"
+    assert "two forms" in one.message
+
+
+def test_a_crd_that_is_shared_and_in_the_islands_is_there_once(manifests: Path) -> None:
+    shared = set_of("islands: {eu: {}}\nshared: [{file: crd.yaml}]")
+    objects = compiled(CACHING, shared, root=manifests)
+    assert named(objects, "CustomResourceDefinition") == ["caches.example.com"]
+
+
 def test_a_crd_of_an_inner_set_is_there_once_and_first(manifests: Path) -> None:
     outer = type_of("units: {web: {image: 'web:1'}}\nsets: {cell: {type: cart, replicas: 2}}", "region")
     objects = compiled(CACHING, outer, set_of("islands: {eu: {}, us: {}}", type_name="region"), root=manifests)
@@ -681,8 +743,11 @@ def test_two_ports_of_one_service_outside_are_an_error_or_what_a_cluster_takes()
 
 
 def test_implementations_that_there_are_not() -> None:
-    [(_, at)] = faults(VM, set_of("islands: {eu: {implementation: moon}, us: {}}"))
-    assert at == "moon"
+    assert faults(VM, set_of("islands: {eu: {implementation: moon}, us: {}}")) == [("R0315", "moon")]
+    outer = type_of(
+        "units: {web: {image: w}}\nsets: {cell: {type: cart, islands: {a: {implementation: moon}}}}", "region"
+    )
+    assert faults(VM, outer, set_of("islands: {eu: {}}", type_name="region")) == [("R0315", "moon")]
 
 
 # References
@@ -994,6 +1059,22 @@ def test_a_port_of_the_type_is_one_of_a_service_that_is_there(port: str, at: str
     [(code, found)] = faults(text, set_of("islands: {eu: {}, us: {}}"), *routing)
     assert code in ("R0303", "R0603")
     assert found == at
+
+
+def test_a_port_of_the_type_by_a_parameter_is_judged_by_its_value() -> None:
+    text = type_of("""
+        params: {port: {type: integer, default: 80}}
+        rewriteHosts: none
+        ports: {web: {service: web, port: 80}}
+        resources:
+          - manifest:
+              apiVersion: v1
+              kind: Service
+              metadata: {name: web}
+              spec: {selector: {a: b}, ports: [{name: w, port: "{{ params.port }}"}, {name: x, port: 443}]}
+    """)
+    assert compiled(text, set_of("islands: {eu: {}, us: {}}"))
+    assert faults(text, set_of("islands: {eu: {}, us: {params: {port: 81}}}")) == [("R0303", "80")]
 
 
 # What exists outside

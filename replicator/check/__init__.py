@@ -12,6 +12,7 @@ CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
     naming.unique_names,
     naming.legal_names,
     sets.types_exist,
+    sets.implementations_exist,
     sets.no_cycles,
     types.type_ports,
     types.port_clashes,

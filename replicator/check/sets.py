@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from replicator.check.project import all_sets
+from replicator.check.project import all_sets, children_of
 from replicator.check.types import same_number, same_volumes
 from replicator.diagnostics import Diagnostic, Related, nearest
 from replicator.model import IslandSet, Project, UnitPort
@@ -19,6 +19,20 @@ def types_exist(project: Project) -> Iterator[Diagnostic]:
         if name not in known and "{{" not in name:
             hint = nearest(name, known) or "give the file that holds it to the same build"
             yield Diagnostic("R0302", f"there is no IslandType `{name}`", island_set.type.place, hint=hint)
+
+
+def implementations_exist(project: Project) -> Iterator[Diagnostic]:
+    types = {island_type.name: island_type for island_type in project.types}
+    for island_set in all_sets(project):
+        island_type = types.get(island_set.type.text)
+        for entry in children_of(island_set.islands):
+            named = entry.items.get("implementation") if isinstance(entry, Mapping) else None
+            if island_type is None or not isinstance(named, Scalar) or named.text in island_type.implementations:
+                continue
+            message = f"the Type `{island_type.name}` has no implementation `{named.text}`"
+            known = island_type.implementations
+            hint = nearest(named.text, known) if known else "without `implementation` it is Kubernetes resources"
+            yield Diagnostic("R0315", message, named.place, hint=hint)
 
 
 def no_cycles(project: Project) -> Iterator[Diagnostic]:

@@ -22,8 +22,9 @@ def emit(context: Context, implementation: External) -> Iterator[Manifest]:
             services.setdefault(named.text, []).append(port)
     origin = Origin(implementation.place, "type")
     for local, offered in services.items():
-        number = context.number(implementation.port, *PORTS)
-        ports = [{"name": port.name, "port": number, "protocol": "TCP"} for port in offered]
+        # The host has one port, so all that lead to it are one of the Service: it takes no two of one number.
+        first = min(port.name for port in offered)
+        ports = [{"name": first, "port": context.number(implementation.port, *PORTS), "protocol": "TCP"}]
         name = context.object_name(local, "Service")
         metadata = labels.metadata(leaf(name, origin), context.namespace, labels.of_object(context, local))
         spec = {"type": "ExternalName", "externalName": context.scalar(implementation.host), "ports": ports}

@@ -10,7 +10,7 @@ from replicator.context import Context
 from replicator.decisions import item_key, items_key, when_key
 from replicator.diagnostics import Diagnostic
 from replicator.emitters import labels
-from replicator.kinds import CLUSTER_SCOPED
+from replicator.kinds import CLUSTER_SCOPED, ONCE
 from replicator.model import Resource
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Sequence
@@ -90,11 +90,10 @@ def _object(context: Context, body: Map) -> Manifest | None:
         written = metadata.get("name")
         place = written.origin.place if isinstance(written, Leaf) else body.origin.place
         context.found.append(Diagnostic("R0304", f"`{local}` is no name of a {kind}", place))
-    # What every cluster knows by one name, or has once, stands beside the islands as it is.
-    once = context.shared or kind in ("CustomResourceDefinition", "Namespace")
+    once = context.shared or kind in ONCE
     name: Text = (local,) if once else context.object_name(local, kind)
     namespace: Text = () if kind in CLUSTER_SCOPED else context.namespace
-    extra = context.plan.model.metadata.labels
+    extra = context.plan.model.metadata.labels if kind not in ONCE else {}
     if not once:
         body = mark(kind, body, mapping(labels.of_island(context)), _select(context))
         extra = {**labels.of_island(context), **extra}
