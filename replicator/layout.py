@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import groupby
 
@@ -26,11 +27,11 @@ def covers(built: Built, globs: tuple[str, ...]) -> Callable[[str], bool]:
     only = built.only
 
     def covered(path: str) -> bool:
-        if globs:
-            return any(_is_of(path, glob.split("/")) for glob in globs)
         routing = path.startswith("_routing/")
         shared = not routing and ("/_shared" in path or path == "_dsl.yaml")
         part = "routing" if routing else "shared" if shared else "islands"
+        if globs:
+            return part == "islands" and any(_is_of(path, glob.split("/")) for glob in globs)
         return only in ("", part)
 
     return covered
@@ -69,14 +70,25 @@ def _by_object(built: Built) -> Iterator[tuple[str, bytes]]:
         yield "_dsl.yaml", b"".join(built.dsl)
     for rows in built.sets:
         if built.wants("shared"):
-            for manifest, text in rows.shared:
-                yield f"{rows.plan.path}/_shared/{_file(manifest.kind, manifest.local or _known(manifest))}", text
+            named = [(manifest, manifest.local or _known(manifest), text) for manifest, text in rows.shared]
+            yield from _apart(f"{rows.plan.path}/_shared", named)
         if built.wants("islands"):
             for one in rows.islands(built.selected):
-                for manifest, text in one.objects():
-                    yield f"{_stem(one.island)}/{_file(manifest.kind, manifest.local or one.island.name)}", text
+                named = [(manifest, manifest.local or one.island.name, text) for manifest, text in one.objects()]
+                yield from _apart(_stem(one.island), named)
     if built.wants("routing"):
         yield from _routing_objects(built, {rows.plan.path: rows for rows in built.sets})
+
+
+def _apart(directory: str, objects: Sequence[tuple[Manifest, str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """The files of a directory's objects. Where kinds of several API groups have one name, the group is told too."""
+    short = Counter(_file(manifest.kind, name) for manifest, name, _ in objects)
+    for manifest, name, text in objects:
+        file = _file(manifest.kind, name)
+        group, _, _ = manifest.api_version.rpartition("/")
+        if short[file] > 1 and group:
+            file = _file(f"{manifest.kind}.{group}", name)
+        yield f"{directory}/{file}", text
 
 
 def _routing_objects(built: Built, rows: Mapping[str, SetRows]) -> Iterator[tuple[str, bytes]]:

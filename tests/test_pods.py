@@ -548,6 +548,15 @@ def test_what_the_core_statefulset_does_not_have(spec: str, at: str) -> None:
     assert faults(PLAIN, f"replicas: 3\n  {spec}") == [("R0307", at)]
 
 
+@pytest.mark.parametrize(("kind", "name"), [("StatefulSet", "shard"), ("Service", "shard"), ("ConfigMap", "api-files")])
+def test_patches_name_what_the_set_is_called(kind: str, name: str) -> None:
+    patch = "{metadata: {annotations: {x: a}}}"
+    spec = f"replicas: 1\n  patches: [{{target: {{kind: {kind}, name: {name}}}, patch: {patch}}}]"
+    objects = compiled("api: {image: 'api:1', ports: {http: 80}, files: {/f: a}}", spec)
+    full = name if name == "shard" else f"shard-{name}"
+    assert [key for key, item in objects.items() if "annotations" in item["metadata"]] == [(kind, full)]
+
+
 # What cannot be
 
 OF_A_SET = [

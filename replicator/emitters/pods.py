@@ -192,5 +192,7 @@ def _manifest(
     origin = Origin(context.type.metadata.name_node.place, "type")
     metadata = labels.metadata(leaf(name, origin), context.namespace, own)
     whole = mapping({"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}, origin)
-    local = _fixed(name).removeprefix(context.plan.path).removeprefix("-")
-    return Manifest(api_version, kind, name, context.namespace, whole, origin, local=local or context.type.name)
+    local = _fixed(name).removeprefix(
+        f"{context.plan.path}-"
+    )  # the StatefulSet and its Service are called like the Set
+    return Manifest(api_version, kind, name, context.namespace, whole, origin, local=local)
