@@ -15,6 +15,7 @@ from replicator.tree import Hole, Leaf, List, Map, Repeat, Text, Tree
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(?:(?: |:)[A-Za-z0-9_./@+-]+)*")
 _QUANTITY = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:m|[KMGTPE]i|ms|s|h)")
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
+_LONGEST_KEY = 1000  # readers look 1,024 characters ahead for the colon; a longer key is told by a question mark
 _BLANK_END = re.compile(r"[ \t](?:\n|\Z)")
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f]")
 _ESCAPE = re.compile('["\\\\\x00-\x1f\x7f]')
@@ -223,7 +224,8 @@ def _block(node: Tree, indent: int, lead: str, out: list[Piece]) -> None:
     pad = " " * indent
     if isinstance(node, Map):
         for number, (key, value) in enumerate(node.items):
-            out.append(f"{pad if number or not lead else lead}{_key(key)}:")
+            start, written = pad if number or not lead else lead, _key(key)
+            out.append(f"{start}{written}:" if len(written) <= _LONGEST_KEY else f"{start}? {written}\n{pad}:")
             _value(value, indent, out)
     elif isinstance(node, List):
         for number, item in enumerate(node.items):

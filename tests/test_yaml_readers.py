@@ -306,7 +306,8 @@ def test_output_is_clean_yaml() -> None:
 @pytest.mark.parametrize("reader", READERS)
 def test_a_key_longer_than_readers_look_ahead(reader: str) -> None:
     """YAML's readers look 1,024 characters ahead for the colon after a key: beyond that a key needs another form."""
-    keys = {"k" * 1020: "a", "k" * 1100: "b", "k" * 5000: "c", "k\n" * 600: "d"}
+    keys: dict[str, Any] = {"k" * 1020: "a", "k" * 1100: "b", "k" * 5000: "c", "k\n" * 600: "d"}
+    keys |= {"m" * 2000: {"inner": 1, "i" * 2000: 2}, "l" * 2000: ["a", {"n" * 2000: {}, "b": [[]]}], "e" * 2000: []}
     params = {"map": {"type": "object", "additionalProperties": True, "default": keys}}
     unit = {"image": "x", "pod": {"map": "{{ params.map }}"}}
     text = text_of(
