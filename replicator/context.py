@@ -162,8 +162,7 @@ class Context:
             return self.object_name(port.service.text, "Service"), Leaf(port.port.data)
         unit = self.type.units[port.unit.text]
         declared = unit.ports[port.port.text]
-        number = self.number(declared.container if self.pods else declared.service, *PORTS)
-        return self.service_name(unit.name), number
+        return self.service_name(unit.name), self.number(declared.service, *PORTS)
 
     def _inner(self, call: Call) -> Inner:
         """What `keys(set)` and `addresses(set, port)` stand for."""

@@ -65,6 +65,16 @@ def label_problem(key: str, value: str) -> str:
     return ""
 
 
+def files(unit: str) -> str:
+    """What holds a unit's files: the name of a ConfigMap within the island, and of its volume."""
+    return f"{unit}-files"
+
+
+def files_by_pod(unit: str) -> str:
+    """What holds those files of a unit that differ between pods."""
+    return f"{unit}-files-by-pod"
+
+
 def config_key(path: str) -> str:
     """The key of a ConfigMap under which a file of this absolute path is kept."""
     return re.sub(r"[^-._a-zA-Z0-9]", "-", path.strip("/").replace("/", "."))

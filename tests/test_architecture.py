@@ -72,7 +72,7 @@ TABLE: dict[str, str] = {
     "emitters": "",
     "emitters.labels": "context tree",
     "emitters.containers": "context diagnostics expression.values kinds model names parser.source patch sources tree",
-    "emitters.island": "context emitters.containers emitters.labels kinds model parser.source patch tree",
+    "emitters.island": "context emitters.containers emitters.labels kinds model names parser.source patch tree",
     "emitters.pods": "context diagnostics emitters.containers emitters.labels expression.values kinds model names"
     " parser.source patch sources tree",
     "emitters.external": "context emitters.labels model tree",

@@ -204,6 +204,8 @@ def test_services_offer_the_number_that_the_unit_says() -> None:
     objects = compiled("api: {image: 'api:1', ports: {http: {containerPort: 8080, servicePort: 80}}}", "replicas: 1")
     [port] = objects["Service", "shard-0"]["spec"]["ports"]
     assert (port["port"], port["targetPort"]) == (80, "http")
+    [port] = objects["Service", "shard"]["spec"]["ports"]
+    assert port["port"] == 8080  # it is headless: callers reach the pods themselves
 
 
 # The downward API
@@ -355,6 +357,16 @@ def test_groups_hold_at_most_512_kib() -> None:
     assert sum(len(item["data"]) for item in groups(objects).values()) == 90
     for pod in pods(objects):
         assert own_files(objects, pod)["/f"].startswith(pod.removeprefix("shard-") + "x")
+
+
+def test_values_that_are_larger_than_a_group_was_planned_for() -> None:
+    """How large files are is known from what is written; where values make them larger, a group is in parts."""
+    units = 'api: {image: "api:1", files: {/f: "{{ island.key }}{{ params.data }}"}}'
+    objects = compiled(units, f"replicas: 230\n  params: {{data: {'y' * 6_000}}}", PARAMS)
+    assert groups(objects).keys() == {f"shard-api-files-by-pod-{part}" for part in ("0", "0-1", "1", "1-1", "2")}
+    assert all(sum(map(len, item["data"].values())) <= 512 * 1024 for item in groups(objects).values())
+    for pod in pods(objects):
+        assert own_files(objects, pod) == {"/f": pod.removeprefix("shard-") + "y" * 6_000}
 
 
 def test_a_file_of_one_pod_that_is_too_large() -> None:
@@ -541,6 +553,7 @@ def test_what_the_set_says_itself(field: str, workload: str) -> None:
         ("statefulSet: {reserveOrdinals: [1]}", "reserveOrdinals"),
         ("statefulSet: {updateStrategy: {rollingUpdate: {podUpdatePolicy: InPlaceOnly}}}", "podUpdatePolicy"),
         ("statefulSet: {updateStrategy: {rollingUpdate: {paused: true}}}", "paused"),
+        ("statefulSet: {updateStrategy: {rollingUpdate: {podUpdatePolicy: ReCreate}}}", "podUpdatePolicy"),
         ("statefulSet: {updateStrategy: {type: OnDelete, rollingUpdate: {partition: 1}}}", "{"),
     ],
 )
@@ -605,6 +618,11 @@ def test_units_that_are_no_containers(field: str) -> None:
     [
         ("a: {image: a, ports: {http: 80}}\n    b: {image: b, ports: {http: 81}}", "R0305", "http"),
         ("a: {image: a, ports: {one: 80}}\n    b: {image: b, ports: {two: 80}}", "R0305", "two"),
+        (
+            "a: {image: a, ports: {one: {containerPort: 8080, servicePort: 80}}}\n    b: {image: b, ports: {two: 80}}",
+            "R0305",
+            "two",
+        ),
         ("a: {image: a, init: true}", "R0310", "cart"),
         ("a: {image: a, init: true, ports: {http: 80}}\n    b: {image: b}", "R0310", "ports"),
         (
@@ -695,8 +713,10 @@ def test_the_namespace_is_the_sets(namespace: str) -> None:
     assert {item["metadata"].get("namespace", "") for item in objects.values()} == {namespace}
 
 
-def test_routes_reach_pods_by_their_services() -> None:
-    text = dsl(PLAIN, "workload: AdvancedStatefulSet\n  replicas: 3\n  reserved: [1]").replace(
+@pytest.mark.parametrize("number", [8080, 80])
+def test_routes_reach_pods_by_their_services(number: int) -> None:
+    units = f"api: {{image: 'api:1', ports: {{http: {{containerPort: 8080, servicePort: {number}}}}}}}"
+    text = dsl(units, "workload: AdvancedStatefulSet\n  replicas: 3\n  reserved: [1]").replace(
         "  units:", "  ports: {http: {unit: api, port: http}}\n  units:"
     )
     text += """
@@ -712,5 +732,5 @@ spec:
     assert built.diagnostics == []
     objects = list(yaml.safe_load_all(b"".join(built.texts())))
     upstreams = [item["spec"]["kube"] for item in objects if item["kind"] == "Upstream"]
-    expected = [{"serviceName": f"shard-{one}", "serviceNamespace": "shop", "servicePort": 8080} for one in (0, 2, 3)]
+    expected = [{"serviceName": f"shard-{one}", "serviceNamespace": "shop", "servicePort": number} for one in (0, 2, 3)]
     assert upstreams == expected

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from replicator.check.project import all_sets, children_of
 from replicator.check.types import same_number, same_volumes
 from replicator.diagnostics import Diagnostic, Related, nearest
 from replicator.model import IslandSet, Project, UnitPort
-from replicator.parser.source import Mapping, Scalar
+from replicator.parser.source import Mapping, Node, Scalar
 
 
 def types_exist(project: Project) -> Iterator[Diagnostic]:
@@ -127,10 +127,10 @@ def pods(project: Project) -> Iterator[Diagnostic]:
                     unit.node.key_place("ports"),
                     related=related,
                 )
-        if len(island_type.units) > 1:
-            yield from same_volumes(list(island_type.units.values()))
+        yield from same_volumes(list(island_type.units.values()), by_pod=True)
         every = [port for unit in island_type.units.values() for port in unit.ports.values()]
-        yield from same_number(every, lambda port: port.container, "ports of one pod")
+        said = list(same_number(every, lambda port: port.container, "ports of one pod"))
+        yield from said or same_number(every, lambda port: port.service, "ports of one Service")
         first: dict[str, UnitPort] = {}
         for port in every:
             earlier = first.setdefault(port.name, port)
@@ -165,35 +165,63 @@ def _advanced(island_set: IslandSet, spec: Mapping) -> Iterator[Diagnostic]:
             hint = "workload: AdvancedStatefulSet (OpenKruise)"
             message = f"Kubernetes' StatefulSet has no `{field}`"
             yield Diagnostic("R0307", message, given.key_place(field), hint=hint)
+    for path, allowed in _CHOICES.items():
+        node = given.get(*path)
+        if node is not None and not (core and path[-1] in _KRUISE_UPDATES) and not _is_one_of(node, allowed):
+            hint = f"one of: {', '.join(allowed)}"
+            yield Diagnostic("R0205", f"`{path[-1]}` has no such value", node.place, hint=hint)
     rolling = given.get("updateStrategy", "rollingUpdate")
-    if not isinstance(rolling, Mapping):
-        return
-    if given.get("updateStrategy", "type") is not None and given.data["updateStrategy"].get("type") == "OnDelete":
-        yield Diagnostic("R0307", "updateStrategy OnDelete has no rollingUpdate", rolling.place)
-    for field in rolling.items:
-        if core and field not in ("partition", "maxUnavailable"):
-            hint = "workload: AdvancedStatefulSet (OpenKruise)"
-            message = f"Kubernetes' StatefulSet has no rollingUpdate.{field}"
-            yield Diagnostic("R0307", message, rolling.key_place(field), hint=hint)
-    if core:
-        return
+    if isinstance(rolling, Mapping):
+        kind = given.get("updateStrategy", "type")
+        if kind is not None and kind.data == "OnDelete":
+            yield Diagnostic("R0307", "updateStrategy OnDelete has no rollingUpdate", rolling.place)
+        for field in rolling.items:
+            if core and field in _KRUISE_UPDATES:
+                hint = "workload: AdvancedStatefulSet (OpenKruise)"
+                message = f"Kubernetes' StatefulSet has no rollingUpdate.{field}"
+                yield Diagnostic("R0307", message, rolling.key_place(field), hint=hint)
+    if not core:
+        yield from _kruise(given)
+
+
+def _is_one_of(node: Node, allowed: Sequence[str]) -> bool:
+    return node.data in allowed or (isinstance(node.data, str) and "{{" in node.data)
+
+
+def _kruise(given: Mapping) -> Iterator[Diagnostic]:
+    """What OpenKruise's webhook refuses in the fields that its StatefulSet has beside Kubernetes'."""
+    rolling, scaling = given.get("updateStrategy", "rollingUpdate"), given.get("scaleStrategy")
     parallel = given.data.get("podManagementPolicy", "Parallel") == "Parallel"
-    limited = [(rolling, "maxUnavailable"), (rolling, "unorderedUpdate")]
-    scaling = given.items.get("scaleStrategy")
-    if isinstance(scaling, Mapping):
-        limited.append((scaling, "maxUnavailable"))
-    for holder, field in limited:
-        if field in holder.items and holder.data[field] != 1 and not parallel:
+    for holder, field in ((rolling, "maxUnavailable"), (rolling, "unorderedUpdate"), (scaling, "maxUnavailable")):
+        node = holder.get(field) if isinstance(holder, Mapping) else None
+        if node is None or not isinstance(holder, Mapping):
+            continue
+        if node.data != 1 and not parallel:
             message = f"`{field}` needs podManagementPolicy: Parallel"
             yield Diagnostic("R0307", message, holder.key_place(field))
-    ready = rolling.items.get("minReadySeconds")
+        if isinstance(node.data, str) and "{{" not in node.data and not re.fullmatch(r"[0-9]+%", node.data):
+            yield Diagnostic("R0307", f"`{node.data}` is neither a number nor a percentage", node.place)
+    if not isinstance(rolling, Mapping):
+        return
+    ready = rolling.get("minReadySeconds")
     if ready is not None and not (isinstance(ready.data, int) and 0 <= ready.data <= 300):
         yield Diagnostic("R0307", "minReadySeconds is from 0 to 300", ready.place)
-    for holder, field in limited:
-        node = holder.items.get(field)
-        if isinstance(node, Scalar) and isinstance(node.data, str) and not re.fullmatch(r"[0-9]+%", node.data):
-            yield Diagnostic("R0307", f"`{node.data}` is neither a number nor a percentage", node.place)
+    priorities = rolling.get("unorderedUpdate", "priorityStrategy")
+    if isinstance(priorities, Mapping) and {"weightPriority", "orderPriority"} <= priorities.items.keys():
+        place = priorities.key_place("orderPriority")
+        related = (Related("by weight", priorities.key_place("weightPriority")),)
+        yield Diagnostic("R0307", "priorities are by weight or by order, not both", place, related=related)
 
+
+# Fields of a StatefulSet whose values are words: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/
+# stateful-set-v1/ and OpenKruise's apis/apps/v1beta1/statefulset_types.go.
+_CHOICES = {
+    ("podManagementPolicy",): ("Parallel", "OrderedReady"),
+    ("updateStrategy", "type"): ("RollingUpdate", "OnDelete"),
+    ("updateStrategy", "rollingUpdate", "podUpdatePolicy"): ("InPlaceIfPossible", "InPlaceOnly", "ReCreate"),
+    ("persistentVolumeClaimRetentionPolicy", "whenDeleted"): ("Retain", "Delete"),
+    ("persistentVolumeClaimRetentionPolicy", "whenScaled"): ("Retain", "Delete"),
+}
 
 _MADE_FOR_PODS = {
     "replicas": "the Set's `replicas`",
@@ -207,3 +235,6 @@ _MADE_FOR_PODS = {
 
 
 _KRUISE_FIELDS = frozenset(["scaleStrategy", "lifecycle", "volumeClaimUpdateStrategy"])
+_KRUISE_UPDATES = frozenset(
+    ["podUpdatePolicy", "paused", "minReadySeconds", "unorderedUpdate", "inPlaceUpdateStrategy"]
+)

@@ -193,11 +193,15 @@ def _claims(unit: Unit) -> Iterator[Diagnostic]:
             yield Diagnostic("R0305", f"two volumes of the name `{name}`", place, "", "give one a `name`", related)
 
 
-def same_volumes(units: list[Unit]) -> Iterator[Diagnostic]:
-    """The volumes of one pod have different names: those of `storage`, of `files`, and of `pod.volumes`."""
+def same_volumes(units: list[Unit], by_pod: bool = False) -> Iterator[Diagnostic]:
+    """The volumes of one pod have different names: those of `storage`, of `files`, and of `pod.volumes`.
+
+    `by_pod`: files may differ between pods, and those are in a volume of their own.
+    """
     first: dict[str, Place] = {}
     for unit in units:
-        named = [(f"{unit.name}-files", unit.node.key_place("files"))] if unit.files else []
+        made = (names.files(unit.name), *([names.files_by_pod(unit.name)] if by_pod else ()))
+        named = [(name, unit.node.key_place("files")) for name in made] if unit.files else []
         for path, claim in (unit.storage.items if unit.storage else {}).items():
             assert unit.storage
             named.append((claim.data.get("name") or names.claim_name(path), unit.storage.key_place(path)))

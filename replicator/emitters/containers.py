@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from replicator import names
@@ -28,8 +28,7 @@ def container(context: Context, unit: Unit) -> Map:
     if image is None or (isinstance(image, Leaf) and not isinstance(image.value, (str, tuple))):
         context.fail(Failure("a container needs an image, as text"), unit.image)
     fields: dict[str, Any] = {"name": unit.name, "image": image or ...}
-    if context.pods:
-        context.downward = downward
+    context.downward = downward if context.pods else None
     for field in ("command", "args"):
         node = unit.fields.get(field)
         if isinstance(node, Sequence):
@@ -37,8 +36,13 @@ def container(context: Context, unit: Unit) -> Map:
             fields[field] = [_text_leaf(context, item) for item in items if context.scalar(item) is not None]
         elif isinstance(node, Scalar):
             fields[field] = _passed(context, field, node)
-    environment = _environment(context, unit)
+    variables = {
+        name: _text_leaf(context, node)
+        for name, node in (unit.env.items if unit.env else {}).items()
+        if isinstance(node, Scalar) and context.scalar(node) is not None  # `omit`
+    }
     context.downward = None
+    environment = _environment(context, unit, variables)
     mounts = _mounts(context, unit, downward)
     carried = {DOWNWARD[attribute] for attribute in downward}
     sources = [
@@ -84,21 +88,18 @@ def _text_leaf(context: Context, scalar: Scalar) -> Leaf:
     return leaf(context.text(scalar), Origin(scalar.place, "type"))
 
 
-def _environment(context: Context, unit: Unit) -> list[Tree]:
+def _environment(context: Context, unit: Unit, texts: Mapping[str, Leaf]) -> list[Tree]:
+    """The container's variables in their order; `texts` are the values of those that have one of their own."""
     variables: list[Tree] = []
     for name, node in (unit.env.items if unit.env else {}).items():
         assert unit.env
-        origin = Origin(unit.env.key_place(name), "type")
-        value: dict[str, Any]
-        if isinstance(node, Scalar):
-            made = context.scalar(node)
-            if made is None:  # `omit`
-                continue
-            value = {"value": _text_leaf(context, node)}
+        if isinstance(node, MappingNode):
+            value: dict[str, Any] = {"valueFrom": _value_from(context, node)}
+        elif name in texts:
+            value = {"value": texts[name]}
         else:
-            assert isinstance(node, MappingNode)
-            value = {"valueFrom": _value_from(context, node)}
-        variables.append(tree({"name": name, **value}, origin))
+            continue
+        variables.append(tree({"name": name, **value}, Origin(unit.env.key_place(name), "type")))
     return variables
 
 
@@ -117,26 +118,18 @@ def _value_from(context: Context, node: MappingNode) -> dict[str, Any]:
 # Files
 
 
-def files_name(unit: Unit) -> str:
-    """The name, within the island, of the ConfigMap that holds a unit's files."""
-    return f"{unit.name}-files"
-
-
-def by_pod_name(unit: Unit) -> str:
-    """The name, within the Set, of what holds the unit's files that differ between pods."""
-    return f"{unit.name}-files-by-pod"
-
-
 def _mounts(context: Context, unit: Unit, downward: set[str]) -> list[dict[str, Any]]:
     """Each file is mounted by itself: what else is in its directory stays visible."""
     mounts: list[dict[str, Any]] = [
-        {"name": files_name(unit), "mountPath": file.path, "subPath": file.key, "readOnly": True}
+        {"name": names.files(unit.name), "mountPath": file.path, "subPath": file.key, "readOnly": True}
         for file in unit_files(context, unit)
     ]
     for file in files_by_pod(context, unit):
         downward.add("name")
         expression = f"$({DOWNWARD['name'][0]}).{file.key}"
-        mounts.append({"name": by_pod_name(unit), "mountPath": file.path, "subPathExpr": expression, "readOnly": True})
+        mounts.append(
+            {"name": names.files_by_pod(unit.name), "mountPath": file.path, "subPathExpr": expression, "readOnly": True}
+        )
     return mounts
 
 
@@ -259,11 +252,11 @@ def pod_spec(context: Context, units: list[Unit], kind: str) -> Map:
     volumes: list[dict[str, Any]] = []
     for unit in units:
         if unit_files(context, unit):
-            name = leaf(context.object_name(files_name(unit)))
-            volumes.append({"name": files_name(unit), "configMap": {"name": name}})
+            name = leaf(context.object_name(names.files(unit.name)))
+            volumes.append({"name": names.files(unit.name), "configMap": {"name": name}})
         if groups := context.groups.get(unit.name):
             sources = [{"configMap": {"name": leaf(name), "optional": True}} for name in groups]
-            volumes.append({"name": by_pod_name(unit), "projected": {"sources": sources}})
+            volumes.append({"name": names.files_by_pod(unit.name), "projected": {"sources": sources}})
     if volumes:
         spec["volumes"] = volumes
     if kind in RESTARTS:
@@ -313,11 +306,11 @@ def _texts(context: Context, node: MappingNode | None) -> dict[str, Any]:
     return texts
 
 
-def service_ports(context: Context, units: list[Unit]) -> List:
-    """The ports of a Service that offers all ports of some units."""
+def service_ports(context: Context, units: list[Unit], headless: bool = False) -> List:
+    """The ports of a Service that offers all ports of some units; of the pods themselves where it is `headless`."""
     ports = []
     declared = [port for unit in units for port in unit.ports.values()]
-    for port, number in _numbers(context, declared, lambda port: port.container if context.pods else port.service):
+    for port, number in _numbers(context, declared, lambda port: port.container if headless else port.service):
         fields = {
             "name": port.name,
             "port": number,

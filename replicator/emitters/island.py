@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from replicator import names
 from replicator.context import COUNTS, ISLAND_NAME, Context
 from replicator.emitters import labels
-from replicator.emitters.containers import RETENTION, claims, files_body, files_name, pod_template, service_ports
+from replicator.emitters.containers import RETENTION, claims, files_body, pod_template, service_ports
 from replicator.kinds import WORKLOAD_ORDER
 from replicator.model import Unit
 from replicator.parser.source import Scalar
@@ -21,7 +22,7 @@ def emit(context: Context) -> Iterator[Manifest]:
     """The objects of one island that its units make."""
     for unit in context.type.units.values():
         if unit.files and unit.files.items:
-            yield manifest(context, "v1", "ConfigMap", files_name(unit), unit, files_body(context, unit))
+            yield manifest(context, "v1", "ConfigMap", names.files(unit.name), unit, files_body(context, unit))
         if unit.kind == "StatefulSet":
             spec = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": labels.selector(unit.name)}
             headless = {"spec": {**spec, "ports": service_ports(context, [unit]) if unit.ports else ...}}

@@ -14,11 +14,9 @@ from replicator.diagnostics import Diagnostic
 from replicator.emitters import labels
 from replicator.emitters.containers import (
     RETENTION,
-    by_pod_name,
     claims,
     files_body,
     files_by_pod,
-    files_name,
     pod_template,
     service_ports,
     unit_files,
@@ -31,8 +29,10 @@ from replicator.patch import At, merge, ordered
 from replicator.sources import assemble
 from replicator.tree import Leaf, List, Manifest, Map, Origin, Text, Tree, leaf, mapping, text, tree
 
-MAX_PODS_A_GROUP = 100
 MAX_GROUP = 512 * 1024  # bytes of the files of a group
+_SPANS = (100, 50, 20, 10, 5, 2, 1)  # how many pods a group may be for
+_RESERVED = 100  # groups that a template names from the start, whether they exist or not
+_HOLE = 64  # bytes that a value in a file is taken to have where groups are planned
 _GATE = "InPlaceUpdateReady"  # OpenKruise sets this condition; nothing else does
 
 
@@ -41,10 +41,10 @@ def emit_set(context: Context) -> Iterator[Manifest]:
     units = list(context.type.units.values())
     for unit in units:
         if unit_files(context, unit):
-            name = context.object_name(files_name(unit))
+            name = context.object_name(names.files(unit.name))
             yield _manifest(context, "v1", "ConfigMap", name, files_body(context, unit), component=unit.name)
         yield from _groups(context, unit)
-    ports = service_ports(context, units)
+    ports = service_ports(context, units, headless=True)
     headless = {
         "clusterIP": "None",
         "publishNotReadyAddresses": True,
@@ -117,13 +117,17 @@ def _gated(spec: Map, advanced: bool) -> Map:
 def _groups(context: Context, unit: Unit) -> Iterator[Manifest]:
     """The ConfigMaps of the unit's files that differ between pods: each holds those of a range of ordinals.
 
-    A pod finds its own by its name (`subPathExpr`). The template names ten, a hundred, … of them, whether they exist
-    or not, so that it stays as it is while pods are added.
+    A pod finds its own by its name (`subPathExpr`). A change of the template makes every pod anew, so it names many
+    groups before there are any, and how many pods a group is for follows from the files as they are written: one pod
+    more changes the last group, or makes one, and nothing else.
     """
     files = files_by_pod(context, unit)
     if not files:
         return
-    contents: list[tuple[int, dict[str, str]]] = []
+    written = sum(len(part.encode()) if isinstance(part, str) else _HOLE for file in files for part in file.content)
+    span = next((one for one in _SPANS if one * written <= MAX_GROUP), 1)
+    parts: dict[int, list[dict[str, str]]] = {}
+    room = 0
     for island in context.plan.islands:
         texts = {}
         for file in files:
@@ -131,35 +135,37 @@ def _groups(context: Context, unit: Unit) -> Iterator[Manifest]:
                 texts[f"{island.name}.{file.key}"] = assemble(file.content, island)
             except Failure as failure:
                 context.found.append(Diagnostic(failure.code, str(failure), file.place, hint=failure.hint))
-        contents.append((island.ordinal, texts))
+        size = sum(len(content.encode()) for content in texts.values())
+        if size > MAX_GROUP:
+            message = f"the files of one pod have more than {MAX_GROUP // 1024} KiB"
+            context.found.append(Diagnostic("R0313", message, files[0].place))
+            return
+        group = parts.setdefault(island.ordinal // span, [])
+        if not group or size > room:
+            group.append({})
+            room = MAX_GROUP
+        room -= size
+        group[-1].update(texts)
     longest = context.plan.longest
     for file in files if longest else ():
         assert longest is not None
         if not names.is_config_key(f"{longest.name}.{file.key}"):
             message = f"`{file.path}` makes no key of a ConfigMap: with the pod's name it is too long"
             context.found.append(Diagnostic("R0308", message, file.place))
-    size, groups = _grouped(contents)
-    if not size:
-        message = f"the files of one pod have more than {MAX_GROUP // 1024} KiB"
-        context.found.append(Diagnostic("R0313", message, files[0].place))
-        return
-    reserve = 10 ** len(str(max(groups))) if max(groups) else 1
-    name = by_pod_name(unit)
-    context.groups[unit.name] = [context.object_name(f"{name}-{number}") for number in range(reserve)]
-    for number, data in sorted(groups.items()):
-        full = context.object_name(f"{name}-{number}")
-        yield _manifest(context, "v1", "ConfigMap", full, {"data": data}, component=unit.name)
+    context.groups[unit.name] = [
+        context.object_name(_group_name(unit, number, part))
+        for part in range(max(map(len, parts.values()), default=1))
+        for number in range(max(_RESERVED, 10 ** len(str(max(parts, default=0)))))
+    ]
+    for number, group in sorted(parts.items()):
+        for part, data in enumerate(group):
+            name = context.object_name(_group_name(unit, number, part))
+            yield _manifest(context, "v1", "ConfigMap", name, {"data": data}, component=unit.name)
 
 
-def _grouped(contents: list[tuple[int, dict[str, str]]]) -> tuple[int, dict[int, dict[str, str]]]:
-    """The files of pods in groups of as many ordinals as fit; no group where one pod's do not fit."""
-    for size in (MAX_PODS_A_GROUP, 50, 20, 10, 5, 2, 1):
-        groups: dict[int, dict[str, str]] = {}
-        for ordinal, texts in contents:
-            groups.setdefault(ordinal // size, {}).update(texts)
-        if all(sum(len(text.encode()) for text in data.values()) <= MAX_GROUP for data in groups.values()):
-            return size, groups
-    return 0, {}
+def _group_name(unit: Unit, number: int, part: int) -> str:
+    """The name of a group; of one whose files are more than a ConfigMap is to hold, of a part of it."""
+    return f"{names.files_by_pod(unit.name)}-{number}" + (f"-{part}" if part else "")
 
 
 def emit_island(context: Context) -> Iterator[Manifest]:
