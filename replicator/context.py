@@ -155,8 +155,16 @@ class Context:
         number = self.port(self.type.units[first], rest[0])
         return number if call.function == "port" else text(self.host(first), ":", number)
 
-    def offered(self, port: TypePort) -> tuple[Text, Leaf]:
-        """The Service that answers a port of the Type's interface, and its port's number."""
+    def offered(self, port: TypePort, implementation: str = "") -> tuple[Text, Leaf]:
+        """The Service that answers a port of the Type's interface, and its port's number.
+
+        That of an island outside of the cluster is only another name for its host: callers use the host's own number.
+        """
+        if implementation:
+            named = port.unit or port.service
+            assert named is not None
+            number = self.number(self.type.implementations[implementation].port, *PORTS)
+            return self.object_name(named.text, "Service"), number
         if port.unit is None:
             assert port.service is not None
             return self.object_name(port.service.text, "Service"), Leaf(port.port.data)
@@ -185,8 +193,8 @@ class Context:
         if given.get("all"):
             return self._aggregate(target, port)
         key = given.get("key", "")
-        address = self.address_in(target, port)
-        if self.pods and not key and not self.by_pod and self.downward is not None:
+        if self.pods and not key and not self.by_pod and self.downward is not None and not target.mixed:
+            address = self.address_in(target, port)
             carried = {ISLAND_NAME: text(f"{target.path}-", "$(", DOWNWARD["key"][0], ")")}
             carried[ISLAND_KEY] = text("$(", DOWNWARD["key"][0], ")")
             if all(isinstance(part, str) or part in carried for part in address):
@@ -194,14 +202,14 @@ class Context:
                 return text(*(part if isinstance(part, str) else carried[part] for part in address))
         return (Hole("text", Peer(target, key, self._reader(target, port))),)
 
-    def address_in(self, target: SetPlan, port: TypePort) -> Text:
+    def address_in(self, target: SetPlan, port: TypePort, implementation: str = "") -> Text:
         """What islands of this Set call a port of another Set's island by, in the scope of that island."""
         context = Context(target, {}, plans=self.plans)
-        service, number = context.offered(port)
+        service, number = context.offered(port, implementation)
         full = text(service, self._domain(target, context.namespace), ":", _digits(number))
         if not len(target.islands):
             return full
-        first = target.islands[0]
+        first = next(island for island in target.islands if island.implementation == implementation)
         fixed = [isinstance(part, Hole) and not part.source.reads & target.varying for part in full]
         return text(*(assemble((part,), first) if known else part for part, known in zip(full, fixed, strict=True)))
 
@@ -230,8 +238,15 @@ class Context:
         """`address_in` as a function of the island; the same one for the same port."""
         key = (target.path, port.name)
         if key not in self._readers:
-            address = self.address_in(target, port)
-            self._readers[key] = lambda island: assemble(address, island)
+            addresses: dict[str, Text] = {}  # by implementation
+
+            def read(island: Island) -> str:
+                implementation = island.implementation
+                if implementation not in addresses:
+                    addresses[implementation] = self.address_in(target, port, implementation)
+                return assemble(addresses[implementation], island)
+
+            self._readers[key] = read
         return self._readers[key]
 
     # Structure

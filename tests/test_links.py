@@ -59,6 +59,16 @@ def test_all_islands_call_one() -> None:
     assert addresses(objects) == {"shop-ap-web": "ledger-us-api:9001", "shop-eu-web": "ledger-us-api:9001"}
 
 
+def test_a_peer_outside_is_called_at_its_own_port() -> None:
+    ledger = LEDGER + "  implementations: {vm: {external: {host: vm.example.net, port: 443}}}\n"
+    ledger += set_of("islands: {eu: {}, us: {implementation: vm}}", "ledger", "books", "ledger")
+    objects = compiled(ledger, caller("address(set='ledger')"), set_of("islands: {eu: {}, us: {}}"))
+    assert addresses(objects) == {
+        "shop-eu-web": "ledger-eu-api.books.svc:9000",
+        "shop-us-web": "ledger-us-api.books.svc:443",
+    }
+
+
 def test_an_island_calls_another_of_its_own_set() -> None:
     text = LEDGER.replace("image: ledger", "image: ledger, env: {FIRST: \"{{ address(set='ledger', key='eu') }}\"}")
     objects = compiled(text, set_of("islands: {eu: {}, us: {}}", "ledger", "shop", "ledger"))
@@ -152,9 +162,7 @@ def test_an_address_in_another_namespace_says_it(ledger: str, shop: str, expecte
 def test_islands_with_namespaces_of_their_own() -> None:
     texts = [ledgers("islands: {eu: {}}\nscope: namespace", ""), caller("address(set='ledger')")]
     objects = compiled(*texts, set_of("islands: {eu: {}}\nscope: namespace", namespace=""))
-    assert addresses(objects) == {"web": "api.ledger-eu.svc:9000"} | (
-        {"api": addresses(objects)["api"]} if "api" in addresses(objects) else {}
-    )
+    assert addresses(objects) == {"web": "api.ledger-eu.svc:9000"}
 
 
 # Sets inside islands

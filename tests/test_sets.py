@@ -742,6 +742,65 @@ def test_two_ports_of_one_service_outside_are_an_error_or_what_a_cluster_takes()
         assert only(compiled(*documents), "Service", "shop-us-api")["spec"]["ports"]
 
 
+def test_addresses_are_right_for_every_implementation() -> None:
+    """An ExternalName Service is another name for its host: its callers use the host's own port."""
+    cell = type_of(
+        """
+        params: {port: {type: integer, default: 8443}}
+        ports: {http: {unit: api, port: http}, sql: {service: db, port: 5432}}
+        rewriteHosts: all
+        units: {api: {image: "api:1", ports: {http: {containerPort: 8080, servicePort: 80}}}}
+        resources:
+          - manifest: {apiVersion: v1, kind: Service, metadata: {name: db}, spec: {ports: [{port: 5432}]}}
+        implementations:
+          vm: {external: {host: "{{ island.key }}.example.net", port: "{{ params.port }}"}}
+          old: {external: {host: old.example.net, port: 9443}}
+        """,
+        "cell",
+    )
+    region = type_of(
+        """
+        units:
+          router:
+            image: router:1
+            env:
+              HTTP: "{{ addresses('cell', 'http') | join(',') }}"
+              SQL: "{{ addresses('cell', 'sql') | join(',') }}"
+        sets:
+          cell:
+            type: cell
+            islands:
+              a: {}
+              b: {implementation: vm}
+              c: {implementation: vm, params: {port: 8444}}
+              d: {implementation: old}
+        """,
+        "region",
+    )
+    objects = compiled(cell, region, set_of("islands: {eu: {}}", "world", type_name="region"))
+    name = "world-eu-cell-{}-{}:{}"
+    ports = {"b": 8443, "c": 8444, "d": 9443}
+    assert environment(objects, "world-eu-router") == {
+        variable: ",".join(name.format(key, service, {"a": own, **ports}[key]) for key in "abcd")
+        for variable, service, own in (("HTTP", "api", 80), ("SQL", "db", 5432))
+    }
+
+
+def test_an_island_outside_holds_no_sets() -> None:
+    region = type_of(
+        """
+        ports: {http: {unit: web, port: http}}
+        units: {web: {image: "web:1", ports: {http: 80}}}
+        sets: {cell: {type: cell, replicas: 1, params: {a: "{{ island.key }}"}}}
+        implementations: {vm: {external: {host: vm.example.net, port: 80}}}
+        """,
+        "region",
+    )
+    cell = type_of("params: {a: {type: string}}\nunits: {api: {image: 'api:{{ params.a }}'}}", "cell")
+    objects = compiled(cell, region, set_of("islands: {eu: {implementation: vm}, us: {}}", type_name="region"))
+    assert islands(objects) == ["shop-eu", "shop-us", "shop-us-cell-0"]
+
+
 def test_implementations_that_there_are_not() -> None:
     assert faults(VM, set_of("islands: {eu: {implementation: moon}, us: {}}")) == [("R0315", "moon")]
     outer = type_of(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replicator.context import PORTS, Context
+from replicator.context import Context
 from replicator.emitters import labels
 from replicator.model import External, TypePort
 from replicator.tree import Manifest, Origin, leaf, mapping
@@ -23,9 +23,9 @@ def emit(context: Context, implementation: External) -> Iterator[Manifest]:
     origin = Origin(implementation.place, "type")
     for local, offered in services.items():
         # The host has one port, so all that lead to it are one of the Service: it takes no two of one number.
-        first = min(port.name for port in offered)
-        ports = [{"name": first, "port": context.number(implementation.port, *PORTS), "protocol": "TCP"}]
-        name = context.object_name(local, "Service")
+        first = min(offered, key=lambda port: port.name)
+        name, number = context.offered(first, implementation.name)
+        ports = [{"name": first.name, "port": number, "protocol": "TCP"}]
         metadata = labels.metadata(leaf(name, origin), context.namespace, labels.of_object(context, local))
         spec = {"type": "ExternalName", "externalName": context.scalar(implementation.host), "ports": ports}
         body = mapping({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}, origin)

@@ -148,6 +148,11 @@ class SetPlan:
         """Whether each island of the Set has a namespace of its own."""
         return self.above is None and self.model.scope == "namespace"
 
+    @property
+    def mixed(self) -> bool:
+        """Whether some of its islands have another implementation than Kubernetes resources."""
+        return self.model.islands is not None and any(island.implementation for island in self.islands)
+
     def inside(self, parent: Island | None) -> Mapping[str, Island]:
         """The islands of the Set that are inside one island (or, of an outermost Set, in none), by key."""
         if self._inside is None:

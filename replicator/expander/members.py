@@ -46,7 +46,10 @@ def members(plan: SetPlan, layers: Layers, room: int, found: list[Diagnostic]) -
 def nested(
     plan: SetPlan, above: SetPlan, alike: Sequence[Island], layers: Layers, room: int, found: list[Diagnostic]
 ) -> Sequence[Island]:
-    """The islands inside each island of the Set above: those that are `alike` in all, or as its expressions say."""
+    """The islands inside each island of the Set above: those that are `alike` in all, or as its expressions say.
+
+    An island that is another implementation of its Type holds no Sets.
+    """
     islands: list[Island] = []
     model = plan.model
     own: dict[str, Mapping[str, Any]] = {}
@@ -54,6 +57,8 @@ def nested(
         if len(islands) > room:
             found.append(_too_many(len(islands), room, model.metadata.name_node.place))
             return ()
+        if parent.implementation:
+            continue
         if model.islands is not None or model.matrix is not None:
             islands += (Island(plan, one.key, one.ordinal, one.own, one.entry, parent) for one in alike)
             continue
