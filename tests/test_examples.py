@@ -192,11 +192,11 @@ def test_namespaces_that_are_made_are_all_that_are_used(output: Output) -> None:
 
 
 def _references(pod: Object) -> Iterator[tuple[str, str, str]]:
-    """What a pod names: (kind, name, key); an empty key stands for the whole object."""
+    """What a pod needs: (kind, name, key); an empty key stands for the whole object. What is optional need not be."""
     volumes = {volume["name"]: volume for volume in pod.get("volumes", [])}
     for volume in volumes.values():
         for source in [volume, *volume.get("projected", {}).get("sources", [])]:
-            if "configMap" in source:
+            if "configMap" in source and not source["configMap"].get("optional"):
                 yield "ConfigMap", source["configMap"]["name"], ""
             if "secret" in source:
                 yield "Secret", source["secret"].get("secretName") or source["secret"]["name"], ""

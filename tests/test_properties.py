@@ -50,7 +50,8 @@ def built(*texts: str) -> Built:
 def output(*texts: str) -> str:
     """What the compiler writes, where nothing is wrong."""
     made = built(*texts)
-    assert not made.diagnostics, as_text(made.diagnostics, made.sources) + "\n".join(texts)
+    wrong = [one for one in made.diagnostics if one.code != "R0612"]  # units that call each other are no mistake
+    assert not wrong, as_text(wrong, made.sources) + "\n".join(texts)
     return b"".join(made.texts()).decode()
 
 
