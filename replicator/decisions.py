@@ -129,7 +129,8 @@ class Decisions:
         for number, resource in enumerate(self.resources):
             self._resource(number, resource, island, values)
         shape = json.dumps(values, sort_keys=True, default=_omitted)
-        self.known.setdefault(shape, values)
+        if shape not in self.known:
+            self.known[shape] = _sorted(values)
         return shape
 
     def _resource(self, number: int, resource: Resource, island: Island, values: dict[str, Any]) -> None:
@@ -215,6 +216,13 @@ def items_key(number: int) -> str:
 def item_key(number: int, index: int) -> str:
     """What precedes the structural values inside an item of an entry's `forEach`."""
     return f"\0{number}.{index} "
+
+
+def _sorted(value: Any) -> Any:
+    """A value with the keys of its maps in order: those of the first island of a shape are no better than another's."""
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
 def _omitted(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from replicator import names
@@ -338,7 +339,10 @@ class _Compiler:
                 message = f"the header `{one.name}` is written twice: names are the same in upper and lower case"
                 self.say("R0706", message, match.headers[number].place)
         query = tuple(self.test(test, "query parameter") for test in match.query)
-        return Condition(op, path, headers, query, match.methods)
+        by_name = attrgetter("name")
+        return Condition(
+            op, path, tuple(sorted(headers, key=by_name)), tuple(sorted(query, key=by_name)), match.methods
+        )
 
     def test(self, test: ValueTest, what: str) -> Test:
         name = test.name.lower() if what == "header" else test.name

@@ -13,6 +13,10 @@ import yaml
 from jsonschema import Draft202012Validator
 from strict_schemas import needs_shared, problems
 
+from replicator import pipeline
+from replicator.parser.source import load
+from replicator.pipeline import Options, Source
+
 Object = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -321,6 +325,26 @@ def test_kubernetes_would_take_it(output: Output) -> None:
 @needs_shared
 def test_their_own_definitions_would_take_it(output: Output) -> None:
     assert problems(filter(_is_custom, output.objects)) == []
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["sorted", "reversed"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
+def test_the_order_of_keys_means_nothing(
+    example: Path, reverse: bool, build: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An API server that stores a document sorts its keys."""
+
+    def ordered(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: ordered(node[key]) for key in sorted(node, reverse=reverse)}
+        return [ordered(item) for item in node] if isinstance(node, list) else node
+
+    monkeypatch.chdir(ROOT)
+    read, _ = load(example.as_posix(), example.read_text())
+    documents = "\n---\n".join(json.dumps(ordered(one.root.data)) for one in read)
+    again = pipeline.build([Source(f"dsl-examples/{example.name}", documents.encode())], Options(root=str(ROOT)))
+    assert again.diagnostics == []
+    assert _documents(b"".join(again.texts()).decode()) == _documents(build(example))
 
 
 def test_examples_build_as_a_directory(build: Callable[[Path], str]) -> None:

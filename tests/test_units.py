@@ -294,8 +294,35 @@ def test_environment_comes_from_text_secrets_config_maps_and_fields() -> None:
         "FLAGS": {"configMapKeyRef": {"name": "flags", "key": "all", "optional": True}},
         "ADDRESS": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}},
     }
-    assert list(variables) == ["NUMBER", "SWITCH", "WORD", "PASSWORD", "FLAGS", "ADDRESS"]  # one may use those before
+    assert list(variables) == sorted(variables)
     assert container["envFrom"] == [{"secretRef": {"name": "db"}}]
+
+
+@pytest.mark.parametrize(
+    ("env", "order"),
+    [
+        ("{B: x, A: z}", "AB"),
+        ("{A: $(Z), Z: x}", "ZA"),
+        ("{A: '$(C)-$(B)', B: $(C), C: $(D), D: x}", "DCBA"),
+        ("{A: $(B), B: $(C), C: {secret: db, key: a}}", "CBA"),
+        ("{A: '{{ params.word }}$(B)', B: x}", "BA"),
+        ("{A: $$(B), B: x}", "AB"),  # escaped
+        ("{A: $$$(B), B: x}", "BA"),
+        ("{A: $(GONE), B: $(B)}", "AB"),
+        ("{A: $(B), B: $(C), C: $(A), D: $(A)}", "CBAD"),
+    ],
+)
+def test_variables_come_after_those_that_they_refer_to(env: str, order: str) -> None:
+    """The kubelet expands a reference to a variable before it, and leaves any other as it is."""
+    objects = compiled(f"api: {{image: 'api:1', env: {env}}}")
+    assert "".join(one["name"] for one in container_of(objects["Deployment", "api"])["env"]) == order
+
+
+def test_a_long_chain_of_variables() -> None:
+    env = ", ".join(f"V{number:04}: $(V{number + 1:04})" for number in range(2000))
+    objects = compiled(f"api: {{image: 'api:1', env: {{{env}, V2000: x}}}}")
+    names = [one["name"] for one in container_of(objects["Deployment", "api"])["env"]]
+    assert names == [f"V{number:04}" for number in range(2000, -1, -1)]
 
 
 def test_whole_fields_from_expressions_keep_their_type() -> None:
@@ -400,7 +427,7 @@ def test_spec_service_and_pod_metadata() -> None:
     assert service["spec"]["externalTrafficPolicy"] == "Local"
     assert service["metadata"]["labels"].items() >= {"tier": "front", ISLAND: "shop-eu"}.items()
     assert service["metadata"]["annotations"] == {"example.com/island": "eu"}
-    http, dns = service["spec"]["ports"]
+    dns, http = service["spec"]["ports"]
     assert http.items() >= {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}.items()
     assert (http["appProtocol"], http["nodePort"]) == ("http", 30080)
     assert dns == {"name": "dns", "port": 53, "targetPort": "dns", "protocol": "UDP"}

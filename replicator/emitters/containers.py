@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from replicator import names
@@ -13,7 +14,8 @@ from replicator.expression.values import Failure
 from replicator.kinds import CONTAINER_ORDER, MAX_CONFIG_MAP
 from replicator.model import Unit, UnitPort
 from replicator.parser.source import Mapping as MappingNode
-from replicator.parser.source import Node, Scalar, Sequence
+from replicator.parser.source import Node, Scalar
+from replicator.parser.source import Sequence as SequenceNode
 from replicator.patch import At, merge, ordered
 from replicator.sources import Digest, OneOf, Volume, assemble, one_of, reads
 from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, leaf, mapping, text, tree
@@ -31,7 +33,7 @@ def container(context: Context, unit: Unit) -> Map:
     context.downward = downward if context.pods else None
     for field in ("command", "args"):
         node = unit.fields.get(field)
-        if isinstance(node, Sequence):
+        if isinstance(node, SequenceNode):
             items = [item for item in node.items if isinstance(item, Scalar)]
             fields[field] = [_text_leaf(context, item) for item in items if context.scalar(item) is not None]
         elif isinstance(node, Scalar):
@@ -49,17 +51,14 @@ def container(context: Context, unit: Unit) -> Map:
         {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
         for name, path in sorted(carried)
     ]
-    if environment or sources:  # a variable may refer to those before it
+    if environment or sources:  # the unit's own refer to those of the downward API
         fields["env"] = [*sources, *environment]
     if unit.ports:
-        numbers = _numbers(context, unit.ports.values(), lambda port: port.container)
+        numbers = _numbers(context, [unit], lambda port: port.container)
         fields["ports"] = [
             {"name": port.name, "containerPort": number, "protocol": port.protocol} for port, number in numbers
         ]
-    mounts += [
-        {"name": _claim_name(path, claim), "mountPath": path}
-        for path, claim in (unit.storage.items if unit.storage else {}).items()
-    ]
+    mounts += [{"name": _claim_name(path, claim), "mountPath": path} for path, claim in _by_name(unit.storage)]
     if mounts:
         fields["volumeMounts"] = mounts
     passed = {field: _passed(context, field, node) for field, node in unit.fields.items() if field not in _TEXTS}
@@ -88,19 +87,60 @@ def _text_leaf(context: Context, scalar: Scalar) -> Leaf:
     return leaf(context.text(scalar), Origin(scalar.place, "type"))
 
 
+def _by_name(node: MappingNode | None) -> list[tuple[str, Node]]:
+    """The entries of a map that becomes a list, in the order of their names: a stored document keeps no other."""
+    return sorted(node.items.items()) if node else []
+
+
 def _environment(context: Context, unit: Unit, texts: Mapping[str, Leaf]) -> list[Tree]:
-    """The container's variables in their order; `texts` are the values of those that have one of their own."""
-    variables: list[Tree] = []
-    for name, node in (unit.env.items if unit.env else {}).items():
+    """The container's variables in the order of their names, but each after those that it refers to.
+
+    `texts` are the values of those that have one of their own.
+    """
+    variables: dict[str, Tree] = {}
+    refers: dict[str, list[str]] = {}
+    for name, node in _by_name(unit.env):
         assert unit.env
         if isinstance(node, MappingNode):
             value: dict[str, Any] = {"valueFrom": _value_from(context, node)}
         elif name in texts:
             value = {"value": texts[name]}
+            refers[name] = _referred(texts[name])
         else:
             continue
-        variables.append(tree({"name": name, **value}, Origin(unit.env.key_place(name), "type")))
-    return variables
+        variables[name] = tree({"name": name, **value}, Origin(unit.env.key_place(name), "type"))
+    return [variables[name] for name in _after_referred(variables, refers)]
+
+
+# https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
+_REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
+
+
+def _referred(content: Leaf) -> list[str]:
+    """The variables that a value refers to as `$(NAME)`; `$$` is an escaped `$`."""
+    parts = content.value if isinstance(content.value, tuple) else (str(content.value),)
+    found = [name for part in parts if isinstance(part, str) for name in _REFERENCE.findall(part) if name]
+    return list(dict.fromkeys(found))
+
+
+def _after_referred(known: Iterable[str], refers: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    """Names in their order, but each after those that it refers to: the kubelet expands what comes before only.
+
+    Of those that refer to each other one has to be the first.
+    """
+    waiting = {name: [other for other in refers.get(name, ()) if other != name] for name in known}
+    placed: dict[str, None] = {}
+    for name, first in waiting.items():
+        path = {} if name in placed else {name: iter(first)}
+        while path:
+            last, others = next(reversed(path.items()))
+            following = next((one for one in others if one in waiting and one not in placed and one not in path), "")
+            if following:
+                path[following] = iter(waiting[following])
+            else:
+                placed[last] = None
+                del path[last]
+    return placed
 
 
 def _value_from(context: Context, node: MappingNode) -> dict[str, Any]:
@@ -160,7 +200,7 @@ def _is_by_pod(context: Context, file: File) -> bool:
 def _all_files(context: Context, unit: Unit) -> list[File]:
     files = []
     context.by_pod = context.pods
-    for path, node in (unit.files.items if unit.files else {}).items():
+    for path, node in _by_name(unit.files):
         key = names.config_key(path)
         if isinstance(node, Scalar):
             if context.scalar(node) is None:  # `omit`
@@ -221,7 +261,7 @@ def _claim_name(path: str, claim: Any) -> str:
 def claims(context: Context, unit: Unit) -> list[Tree]:
     """The unit's storage as claim templates of a StatefulSet."""
     made: list[Tree] = []
-    for path, claim in (unit.storage.items if unit.storage else {}).items():
+    for path, claim in _by_name(unit.storage):
         assert isinstance(claim, MappingNode)
         storage_class = claim.items.get("storageClassName")
         size = claim.items["size"]
@@ -309,8 +349,7 @@ def _texts(context: Context, node: MappingNode | None) -> dict[str, Any]:
 def service_ports(context: Context, units: list[Unit], headless: bool = False) -> List:
     """The ports of a Service that offers all ports of some units; of the pods themselves where it is `headless`."""
     ports = []
-    declared = [port for unit in units for port in unit.ports.values()]
-    for port, number in _numbers(context, declared, lambda port: port.container if headless else port.service):
+    for port, number in _numbers(context, units, lambda port: port.container if headless else port.service):
         fields = {
             "name": port.name,
             "port": number,
@@ -323,11 +362,11 @@ def service_ports(context: Context, units: list[Unit], headless: bool = False) -
 
 
 def _numbers(
-    context: Context, ports: Iterable[UnitPort], number_of: Callable[[UnitPort], Scalar]
+    context: Context, units: Iterable[Unit], number_of: Callable[[UnitPort], Scalar]
 ) -> Iterator[tuple[UnitPort, Leaf]]:
-    """Ports with their numbers, which differ: those that expressions give are known here only."""
+    """The ports of some units, by name, with their numbers, which differ: those of expressions are known here only."""
     first: dict[tuple[object, str], UnitPort] = {}
-    for port in ports:
+    for port in (unit.ports[name] for unit in units for name in sorted(unit.ports)):
         number = context.number(number_of(port), *PORTS)
         earlier = first.setdefault((number.value, port.protocol), port)
         if earlier is not port and number.value:

@@ -21,6 +21,7 @@ from replicator.emitters.containers import (
     service_ports,
     unit_files,
 )
+from replicator.expander.members import natural
 from replicator.expression.values import Failure
 from replicator.kinds import WORKLOAD_ORDER
 from replicator.model import Unit
@@ -38,7 +39,7 @@ _GATE = "InPlaceUpdateReady"  # OpenKruise sets this condition; nothing else doe
 
 def emit_set(context: Context) -> Iterator[Manifest]:
     """The objects of the whole Set."""
-    units = list(context.type.units.values())
+    units = _units(context)
     for unit in units:
         if unit_files(context, unit):
             name = context.object_name(names.files(unit.name))
@@ -53,6 +54,11 @@ def emit_set(context: Context) -> Iterator[Manifest]:
     }
     yield _manifest(context, "v1", "Service", (context.plan.path,), {"spec": headless})
     yield _stateful_set(context, units)
+
+
+def _units(context: Context) -> list[Unit]:
+    """The units in the order of their names, which is that of the pod's containers."""
+    return [context.type.units[name] for name in sorted(context.type.units, key=natural)]
 
 
 def _stateful_set(context: Context, units: list[Unit]) -> Manifest:
@@ -170,7 +176,7 @@ def _group_name(unit: Unit, number: int, part: int) -> str:
 
 def emit_island(context: Context) -> Iterator[Manifest]:
     """The objects of one island: the Service that is called like its pod and selects it."""
-    ports = service_ports(context, list(context.type.units.values()))
+    ports = service_ports(context, _units(context))
     if ports.items:
         selector = {**_selector(context), labels.POD_NAME: text(ISLAND_NAME)}
         body = {"spec": {"selector": selector, "ports": ports}}

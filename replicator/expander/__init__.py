@@ -39,7 +39,8 @@ def expand(
             sets[plan.path] = plan
             if above is not None:
                 above.inner[model.name] = plan
-            waiting += ((inner, plan) for inner in plan.type.sets.values())
+            inside = sorted(plan.type.sets.values(), key=lambda one: natural(one.name))
+            waiting += ((inner, plan) for inner in inside)
     routing_params = {}
     for routing in project.routings:
         own = [setting for setting in settings if setting.target == routing.name and not setting.key]

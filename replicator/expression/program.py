@@ -192,7 +192,7 @@ def _unique(value: Any) -> list[Any]:
 
 
 def _to_json(value: Any) -> str:
-    return _bounded(json.dumps(_known(value), ensure_ascii=False, separators=(",", ":")))
+    return _bounded(json.dumps(_known(value), ensure_ascii=False, separators=(",", ":"), sort_keys=True))
 
 
 # Name -> (function, kind of its result; None: of its input).
