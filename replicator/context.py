@@ -35,13 +35,17 @@ COUNTS = (0, 2**31 - 1)
 
 
 class Data(NamedTuple):
-    """What the files beside the documents hold, by the identity of the scalar that names them."""
+    """What the files beside the documents hold, by the identity of the scalar that names them.
+
+    `scopes` are those of the kinds, by group and kind, that the project's CustomResourceDefinitions define.
+    """
 
     manifests: Mapping[int, tuple[MappingNode, ...]]
     contents: Mapping[int, bytes]
+    scopes: Mapping[tuple[str, str], str]
 
 
-NO_DATA = Data({}, {})
+NO_DATA = Data({}, {}, {})
 _NO_ITEM = object()
 
 
@@ -101,13 +105,18 @@ class Context:
 
     # Names
 
-    def object_name(self, local: str, kind: str = "") -> Text:
+    def is_cluster_scoped(self, api_version: str, kind: str) -> bool:
+        """Whether objects of a kind are in no namespace."""
+        scope = self.data.scopes.get((api_version.rpartition("/")[0], kind))
+        return kind in CLUSTER_SCOPED if scope is None else scope == "Cluster"
+
+    def object_name(self, local: str, cluster_scoped: bool = False) -> Text:
         """The full name of an object, given its name within the island."""
         if self.shared:
             return (local,)
         if self.pods:
             return text(self.plan.path, f"-{local}")
-        if self.plan.own_namespaces and kind not in CLUSTER_SCOPED:
+        if self.plan.own_namespaces and not cluster_scoped:
             return (local,)
         return text(ISLAND_NAME, f"-{local}")
 
@@ -164,10 +173,10 @@ class Context:
             named = port.unit or port.service
             assert named is not None
             number = self.number(self.type.implementations[implementation].port, *PORTS)
-            return self.object_name(named.text, "Service"), number
+            return self.object_name(named.text), number
         if port.unit is None:
             assert port.service is not None
-            return self.object_name(port.service.text, "Service"), Leaf(port.port.data)
+            return self.object_name(port.service.text), Leaf(port.port.data)
         unit = self.type.units[port.unit.text]
         declared = unit.ports[port.port.text]
         return self.service_name(unit.name), self.number(declared.service, *PORTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from replicator.context import Data
@@ -10,7 +10,8 @@ from replicator.diagnostics import Diagnostic
 from replicator.kinds import MAX_CONFIG_MAP
 from replicator.model import Project, Resource
 from replicator.parser import source
-from replicator.parser.source import Mapping, Scalar
+from replicator.parser.source import Mapping as MappingNode
+from replicator.parser.source import Node, Scalar, Sequence
 
 if TYPE_CHECKING:
     from replicator.files import Files
@@ -26,7 +27,8 @@ def gather(project: Project, root: str | None) -> tuple[Data, dict[str, str], li
         gatherer.manifests_of(resource)
     for scalar in _contents(project):
         gatherer.content_of(scalar)
-    return Data(gatherer.manifests, gatherer.contents), gatherer.texts, gatherer.found
+    scopes = dict(_scopes(project, gatherer.manifests))
+    return Data(gatherer.manifests, gatherer.contents, scopes), gatherer.texts, gatherer.found
 
 
 def _resources(project: Project) -> Iterator[Resource]:
@@ -41,15 +43,32 @@ def _contents(project: Project) -> Iterator[Scalar]:
     for island_type in project.types:
         for unit in island_type.units.values():
             for node in unit.files.items.values() if unit.files else ():
-                if isinstance(node, Mapping) and isinstance(node.items["file"], Scalar):
+                if isinstance(node, MappingNode) and isinstance(node.items["file"], Scalar):
                     yield node.items["file"]
+
+
+def _scopes(
+    project: Project, manifests: Mapping[int, tuple[MappingNode, ...]]
+) -> Iterator[tuple[tuple[str, str], str]]:
+    """The group and kind, and the scope, of every kind that one of the project's manifests defines."""
+    for resource in _resources(project):
+        waiting: list[Node] = [resource.manifest] if resource.manifest else list(manifests.get(id(resource.file), ()))
+        while waiting:
+            node = waiting.pop()
+            items = node.get("items") if isinstance(node, MappingNode) else None
+            if isinstance(items, Sequence):
+                waiting += items.items
+            elif isinstance(node, MappingNode) and node.data.get("kind") == "CustomResourceDefinition":
+                told = [node.get("spec", *path) for path in (("group",), ("names", "kind"), ("scope",))]
+                group, kind, scope = (one.text if isinstance(one, Scalar) else "" for one in told)
+                yield (group, kind), scope
 
 
 class _Gatherer:
     def __init__(self, root: str | None) -> None:
         self.root = root
         self.files: Files | None = None
-        self.manifests: dict[int, tuple[Mapping, ...]] = {}
+        self.manifests: dict[int, tuple[MappingNode, ...]] = {}
         self.contents: dict[int, bytes] = {}
         self.texts: dict[str, str] = {}
         self.found: list[Diagnostic] = []
@@ -81,7 +100,7 @@ class _Gatherer:
         scalar = resource.file
         if scalar is None:
             return
-        documents: list[Mapping] = []
+        documents: list[MappingNode] = []
         already = len(self.found)
         for name, raw in self.read(scalar, many=True):
             text, problems = source.decode_text(name, raw)

@@ -624,6 +624,20 @@ def test_a_crd_is_there_once_and_first(manifests: Path, scope: str) -> None:
     assert [item["spec"] for item in caches] == [{"size": 1}, {"size": 1}]
 
 
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize("scope", ["prefix", "namespace"])
+def test_custom_kinds_of_no_namespace(manifests: Path, scope: str, inline: bool) -> None:
+    """What a kind's definition says of it holds wherever in the build the definition is."""
+    crd = CRD.replace("Namespaced", "Cluster")
+    (manifests / "crd.yaml").write_text(crd)
+    bring = f"manifest: {json.dumps(yaml.safe_load(crd))}" if inline else "file: crd.yaml"
+    text = CACHING.replace("{file: crd.yaml}, ", "")
+    spec = f"scope: {scope}\nislands: {{eu: {{}}, us: {{}}}}\nshared: [{{{bring}}}]"
+    objects = compiled(text, set_of(spec), root=manifests)
+    caches = [item["metadata"] for item in objects if item["kind"] == "Cache"]
+    assert [(one["name"], one.get("namespace")) for one in caches] == [("shop-eu-hot", None), ("shop-us-hot", None)]
+
+
 def test_a_crd_that_several_sets_bring_is_there_once(manifests: Path) -> None:
     sets = [set_of("islands: {eu: {}}", name=name) for name in ("shop", "store")]
     objects = compiled(CACHING, *sets, root=manifests)

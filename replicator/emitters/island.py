@@ -49,7 +49,7 @@ def emit_namespace(context: Context) -> Iterator[Manifest]:
 
 def manifest(context: Context, api_version: str, kind: str, local: str, unit: Unit, body: dict[str, Any]) -> Manifest:
     """An object of an island, whose name in the island is `local`."""
-    name = context.object_name(local, kind)
+    name = context.object_name(local)
     origin = Origin(unit.place, "type")
     metadata = labels.metadata(leaf(name), context.namespace, labels.of_object(context, unit.name))
     whole = mapping({"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}, origin)

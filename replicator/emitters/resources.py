@@ -10,7 +10,7 @@ from replicator.context import Context
 from replicator.decisions import item_key, items_key, when_key
 from replicator.diagnostics import Diagnostic
 from replicator.emitters import labels
-from replicator.kinds import CLUSTER_SCOPED, ONCE
+from replicator.kinds import ONCE
 from replicator.model import Resource
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Sequence
@@ -91,8 +91,9 @@ def _object(context: Context, body: Map) -> Manifest | None:
         place = written.origin.place if isinstance(written, Leaf) else body.origin.place
         context.found.append(Diagnostic("R0304", f"`{local}` is no name of a {kind}", place))
     once = context.shared or kind in ONCE
-    name: Text = (local,) if once else context.object_name(local, kind)
-    namespace: Text = () if kind in CLUSTER_SCOPED else context.namespace
+    cluster_scoped = context.is_cluster_scoped(api_version, kind)
+    name: Text = (local,) if once else context.object_name(local, cluster_scoped)
+    namespace: Text = () if cluster_scoped else context.namespace
     extra = context.plan.model.metadata.labels if kind not in ONCE else {}
     if not once:
         body = mark(kind, body, mapping(labels.of_island(context)), _select(context))
