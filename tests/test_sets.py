@@ -380,6 +380,32 @@ def test_namespaces_go_with_their_scope() -> None:
     assert faults(OWN, set_of("namespaces: {create: true}\nislands: {eu: {}}")) == [("R0310", "namespaces")]
 
 
+# Labels
+
+
+@pytest.mark.parametrize("name", ["name", "instance", "component", "part-of", "managed-by"])
+def test_labels_of_the_compiler_are_not_for_sets(name: str) -> None:
+    label = f"app.kubernetes.io/{name}"
+    text = set_of("islands: {eu: {}}").replace("namespace: shop}", f"namespace: shop, labels: {{{label}: other}}}}")
+    assert faults(OWN, text) == [("R0304", label)]
+
+
+def test_labels_of_the_compiler_are_not_for_namespaces() -> None:
+    spec = "scope: namespace\nnamespaces: {create: true, labels: {replicator.dev/island: other}}\nislands: {eu: {}}"
+    assert faults(OWN, set_of(spec)) == [("R0304", "replicator.dev/island")]
+
+
+def test_other_labels_of_a_set_are_on_its_objects_and_not_in_pods() -> None:
+    labels = "labels: {team: a, app.kubernetes.io/version: '3', applyset.kubernetes.io/part-of: x}"
+    text = set_of("islands: {eu: {}}").replace("namespace: shop}", f"namespace: shop, {labels}}}")
+    for item in compiled(OWN, text):
+        own = item["metadata"]["labels"]
+        assert own.items() >= {"team": "a", "app.kubernetes.io/version": "3", ISLAND: "shop-eu"}.items()
+        assert "applyset.kubernetes.io/part-of" not in own
+        template = item.get("spec", {}).get("template", {"metadata": {"labels": {}}})
+        assert "team" not in template["metadata"]["labels"]
+
+
 # when, forEach
 
 CHOICES = type_of("""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from replicator import names
 from replicator.check.project import all_documents, children_of
@@ -40,7 +40,11 @@ def legal_names(project: Project) -> Iterator[Diagnostic]:
         if (node := root.get("metadata", "namespace")) and not names.is_label(metadata.namespace):
             yield Diagnostic("R0304", f"`{metadata.namespace}` is no namespace's name", node.place)
         yield from _legal_labels(root.get("metadata", "labels"))
-        yield from _reserved_labels(root.get("metadata", "labels"))
+        yield from _reserved_labels(root.get("metadata", "labels"), _WRITTEN.get(root.data["kind"], ()))
+    for island_set in project.sets:
+        labels = island_set.namespaces.get("labels") if island_set.namespaces else None
+        yield from _legal_labels(labels)
+        yield from _reserved_labels(labels, ("managed-by",))
     for island_type in project.types:
         for unit in island_type.units.values():
             if not names.is_label(unit.name) and "{{" not in unit.name:
@@ -82,11 +86,16 @@ def _legal_labels(node: Node | None) -> Iterator[Diagnostic]:
                 yield Diagnostic("R0304", problem, node.key_place(key))
 
 
-def _reserved_labels(node: Node | None) -> Iterator[Diagnostic]:
-    """Labels by which selectors tell islands and units apart."""
+# Labels of `app.kubernetes.io` that the compiler writes on the objects onto which a document's own labels go.
+_WRITTEN = {"IslandSet": ("name", "instance", "component", "part-of", "managed-by"), "Routing": ("managed-by",)}
+
+
+def _reserved_labels(node: Node | None, written: Iterable[str] = ("component",)) -> Iterator[Diagnostic]:
+    """Labels by which islands and units are told apart, and others that the compiler writes."""
     if not isinstance(node, Mapping):
         return
+    ours = {f"app.kubernetes.io/{name}" for name in written}
     for key in node.items:
-        if key.startswith("replicator.dev/") or key == "app.kubernetes.io/component":
-            message = f"the label `{key}` is the compiler's: selectors are made of it"
+        if key.startswith("replicator.dev/") or key in ours:
+            message = f"the label `{key}` is the compiler's: it writes its own there"
             yield Diagnostic("R0304", message, node.key_place(key), hint="use a label of your own")

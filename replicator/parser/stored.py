@@ -12,7 +12,21 @@ _SERVER_SET = frozenset(
     "creationTimestamp deletionGracePeriodSeconds deletionTimestamp finalizers generation managedFields "
     "ownerReferences resourceVersion selfLink uid".split()
 )
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+# How tools that apply documents know them again. On what is made of a document it would claim that for the tool too:
+# KEP-3659 (ApplySet), https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/, and Flux's and Helm's.
+_TRACKING = {
+    "labels": frozenset(
+        "applyset.kubernetes.io/part-of argocd.argoproj.io/instance "
+        "helm.toolkit.fluxcd.io/name helm.toolkit.fluxcd.io/namespace "
+        "kustomize.toolkit.fluxcd.io/name kustomize.toolkit.fluxcd.io/namespace".split()
+    ),
+    "annotations": frozenset(
+        "kubectl.kubernetes.io/last-applied-configuration argocd.argoproj.io/tracking-id "
+        "config.k8s.io/owning-inventory meta.helm.sh/release-name meta.helm.sh/release-namespace".split()
+    ),
+}
+# Labels that have other uses too: on a document that comes from a cluster they are such a tool's.
+_TRACKING_STORED = frozenset(["app.kubernetes.io/instance", "app.kubernetes.io/managed-by"])
 
 
 def unwrap(documents: Iterable[Document]) -> tuple[list[Document], list[Diagnostic]]:
@@ -62,9 +76,12 @@ def _with_owner(diagnostic: Diagnostic, listed: dict[str, list[Document]]) -> Di
 def _authored(root: Mapping) -> Mapping:
     metadata = root.items.get("metadata")
     if isinstance(metadata, Mapping):
-        annotations = metadata.items.get("annotations")
-        if isinstance(annotations, Mapping) and _LAST_APPLIED in annotations.items:
-            metadata = _with(metadata, "annotations", _without(annotations, frozenset([_LAST_APPLIED])))
+        for field, keys in _TRACKING.items():
+            given = metadata.items.get(field)
+            if field == "labels" and "uid" in metadata.items:
+                keys |= _TRACKING_STORED
+            if isinstance(given, Mapping) and not keys.isdisjoint(given.items):
+                metadata = _with(metadata, field, _without(given, keys))
         if not _SERVER_SET.isdisjoint(metadata.items):
             metadata = _without(metadata, _SERVER_SET)
         if metadata is not root.items["metadata"]:
