@@ -117,6 +117,7 @@ CODES: dict[str, str] = {
     "R0802": "a flag that names nothing",
     "R0803": "the output cannot be written",
     "R0804": "a file in the way that was not written by replicator",
+    "R0805": "a stored document whose files are not stored",
 }
 
 

@@ -31,6 +31,15 @@ def gather(project: Project, root: str | None) -> tuple[Data, dict[str, str], li
     return Data(gatherer.manifests, gatherer.contents, scopes), gatherer.texts, gatherer.found
 
 
+def left_behind(project: Project) -> Iterator[Diagnostic]:
+    """The files that documents name, which are not there where documents are stored by themselves."""
+    named = [resource.file for resource in _resources(project) if resource.file is not None]
+    for scalar in (*named, *_contents(project)):
+        message = f"stored in a cluster, this document cannot be compiled: `{scalar.text}` is not stored with it"
+        hint = "write what is in the file into the document: `manifest: …`, or the file's text"
+        yield Diagnostic("R0805", message, scalar.place, hint=hint, severity="warning")
+
+
 def _resources(project: Project) -> Iterator[Resource]:
     for island_type in project.types:
         yield from island_type.resources

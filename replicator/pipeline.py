@@ -15,7 +15,7 @@ from replicator.emitters.resources import as_data
 from replicator.expander.islands import Island, Plan
 from replicator.expander.members import natural
 from replicator.expander.values import Setting
-from replicator.gather import gather
+from replicator.gather import gather, left_behind
 from replicator.model import Project
 from replicator.parser import decode, schema, source, stored
 from replicator.tree import Hole, Tree
@@ -144,7 +144,10 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         one_rows.shared = shared
     selected, problems = _selection(plan, options.islands)
     found += problems
-    dsl = [_stored(one, RENDERERS[options.form]) for one in documents] if options.with_dsl else []
+    dsl: list[bytes] = []
+    if options.with_dsl:
+        found += left_behind(project)
+        dsl = [_stored(one, RENDERERS[options.form]) for one in documents]
     return Built(told(), texts, rows, objects, selected, options.only, dsl)
 
 
