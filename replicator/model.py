@@ -282,8 +282,12 @@ class Routing:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Project:
-    """All documents of a build."""
+    """All documents of a build.
+
+    `type_of` is the Type that a Set names, of Sets inside Types too; a Set whose Type is not known is not in it.
+    """
 
     types: tuple[IslandType, ...]
     sets: tuple[IslandSet, ...]
     routings: tuple[Routing, ...]
+    type_of: Mapping[IslandSet, IslandType]

@@ -46,7 +46,7 @@ class Scope(NamedTuple):
 
     `island` lists the attributes of `island` that exist; `units` is the Type whose units the functions name, or
     None where there are no functions. `let` grows as derived values become known, in order. `item` is the schema of
-    what `forEach` binds. `parent` is the Type of the enclosing island, `types` are all Types by name.
+    what `forEach` binds. `parent` is the Type of the enclosing island, `type_of` are the Types of Sets inside others.
     """
 
     params: Mapping[str, Param]
@@ -55,7 +55,7 @@ class Scope(NamedTuple):
     units: IslandType | None = None
     item: Mapping[str, Any] | None = None
     parent: IslandType | None = None
-    types: Mapping[str, IslandType] | None = None
+    type_of: Mapping[IslandSet, IslandType] | None = None
 
     def kind_of(self, path: Path) -> Kind:
         """The kind of a dotted name. Raises `Unknown`."""
@@ -107,7 +107,7 @@ class Scope(NamedTuple):
         inner = self.units.sets.get(given[0])
         if inner is None:
             raise Unknown("R0404", f"there is no set `{given[0]}` in this Type", nearest(given[0], self.units.sets))
-        inner_type = (self.types or {}).get(inner.type.text)
+        inner_type = (self.type_of or {}).get(inner)
         if number == 2 and inner_type is not None and given[1] not in inner_type.ports:
             message = f"the Type `{inner_type.name}` has no port `{given[1]}`"
             raise Unknown("R0303", message, nearest(given[1], inner_type.ports))
@@ -241,7 +241,7 @@ def let_kinds(
     island_type: IslandType,
     island: frozenset[str],
     parent: IslandType | None = None,
-    types: Mapping[str, IslandType] | None = None,
+    type_of: Mapping[IslandSet, IslandType] | None = None,
 ) -> dict[str, Kind]:
     """The kinds of a Type's derived values, whatever their order; of those that are wrong `check` says why."""
     kinds: dict[str, Kind] = {}
@@ -259,7 +259,7 @@ def let_kinds(
             if other in island_type.let and other not in kinds and other not in above:
                 resolve(other, (*above, name))
         try:
-            scope = Scope(island_type.params, island, kinds, island_type, parent=parent, types=types)
+            scope = Scope(island_type.params, island, kinds, island_type, parent=parent, type_of=type_of)
             kinds[name] = scope.kind(parse(scalar.text))
         except Unknown:
             kinds[name] = "any"

@@ -69,3 +69,68 @@ def test_findings_name_their_object(wrong: Object, path: str) -> None:
 def test_findings_of_documents_by_themselves_need_no_name() -> None:
     text = yaml.safe_dump_all([TYPE, {**SET, "spec": {"type": "card", "replicas": 1}}])
     assert [one.path for one in found(text)] == [""]
+
+
+# Names are unique within a namespace
+
+
+def image(name: str, namespace: str, number: int, **spec: Any) -> Object:
+    metadata = {"namespace": namespace} if namespace else {}
+    return document("IslandType", name, {"units": {"api": {"image": f"{name}:{number}"}}, **spec}, **metadata)
+
+
+def images(*items: Object) -> list[str]:
+    built = build([Source("<stdin>", listed(*items).encode())])
+    assert built.diagnostics == []
+    objects = yaml.safe_load_all(b"".join(built.texts()))
+    return [item["spec"]["template"]["spec"]["containers"][0]["image"] for item in objects]
+
+
+def a_set(name: str, namespace: str, type_name: str = "cart") -> Object:
+    return document("IslandSet", name, {"type": type_name, "islands": {"eu": {}}}, namespace=namespace)
+
+
+@pytest.mark.parametrize("other", ["", "else", "b"])
+def test_a_set_takes_the_type_of_its_namespace(other: str) -> None:
+    types = image("cart", "a", 1), image("cart", other, 2)
+    assert images(*types, a_set("one", "a")) == ["cart:1"]
+    assert images(*reversed(types), a_set("one", "a")) == ["cart:1"]
+
+
+def test_a_set_takes_the_only_type_there_is() -> None:
+    for namespace in ("", "a", "b"):
+        assert images(image("cart", namespace, 1), a_set("one", "a")) == ["cart:1"]
+
+
+def test_a_set_inside_a_type_takes_one_of_the_namespace_of_the_type() -> None:
+    outer = image("shop", "b", 0, sets={"in": {"type": "cart", "islands": {"x": {}}}})
+    types = image("cart", "a", 1), image("cart", "b", 2), outer
+    assert images(*types, a_set("one", "a", "shop"), a_set("two", "a")) == ["shop:0", "cart:2", "cart:1"]
+
+
+@pytest.mark.parametrize("namespaces", [("b", "c"), ("", "b")])
+def test_a_type_that_could_be_one_of_several(namespaces: tuple[str, str]) -> None:
+    types = [image("cart", namespace, 1) for namespace in namespaces]
+    [one] = found(listed(*types, a_set("one", "a")))
+    assert (one.code, len(one.related)) == ("R0316", 2)
+
+
+@pytest.mark.parametrize("namespace", ["", "a"])
+def test_two_types_of_one_name_and_namespace(namespace: str) -> None:
+    assert [one.code for one in found(listed(image("cart", namespace, 1), image("cart", namespace, 2)))] == ["R0301"]
+
+
+def test_sets_of_one_name_in_two_namespaces() -> None:
+    [one] = found(listed(TYPE, a_set("one", "a"), a_set("one", "b")))
+    assert one.code == "R0301"
+    assert "namespace" in one.hint
+
+
+def test_a_type_that_names_itself() -> None:
+    """Its own namespace comes first, whatever Types of the name there are elsewhere."""
+    outer = image("cart", "a", 1, sets={"in": {"type": "cart", "islands": {"x": {}}}})
+    inner = image("cart", "b", 2)
+    [one] = found(listed(outer, inner, a_set("one", "a")))
+    assert one.code == "R0314"
+    outer["spec"]["sets"]["in"]["type"] = "basket"
+    assert images(outer, image("basket", "b", 3), inner, a_set("one", "a")) == ["cart:1", "basket:3"]

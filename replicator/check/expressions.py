@@ -17,19 +17,18 @@ def type_expressions(project: Project) -> Iterator[Diagnostic]:
     for island_type in project.types:
         spec = island_type.node.items["spec"]
         assert isinstance(spec, Mapping)
-        types = {one.name: one for one in project.types}
-        variants: dict[tuple[frozenset[str], str], User | None] = {
-            (island_attributes(user.model) | _inherited(project, user), user.inside.name if user.inside else ""): user
+        variants: dict[tuple[frozenset[str], IslandType | None], User | None] = {
+            (island_attributes(user.model) | _inherited(project, user), user.inside): user
             for user in users_of(project, island_type)
         }
-        for (attributes, _), user in (variants or {(frozenset(ISLAND), ""): None}).items():
+        for (attributes, _), user in (variants or {(frozenset(ISLAND), None): None}).items():
             scope = Scope(
                 island_type.params,
                 attributes,
-                let_kinds(island_type, attributes, user.inside if user else None, types),
+                let_kinds(island_type, attributes, user.inside if user else None, project.type_of),
                 island_type,
                 parent=user.inside if user else None,
-                types=types,
+                type_of=project.type_of,
             )
             found = [*_judge_type(island_type, spec, scope), *_judge_patches(user.model if user else None, scope)]
             for diagnostic in found:
@@ -63,14 +62,15 @@ def _judge_patches(model: IslandSet | None, scope: Scope) -> Iterator[Diagnostic
 
 def _inherited(project: Project, user: User) -> frozenset[str]:
     """An island inside another has the other's namespace, if every outermost Set around it has one."""
-    around, seen = [user.inside] if user.inside else [], set()
+    around: list[IslandType] = [user.inside] if user.inside else []
+    seen: set[IslandType] = set()
     if not around:
         return frozenset()
     while around:
         island_type = around.pop()
-        if island_type.name in seen:
+        if island_type in seen:
             continue
-        seen.add(island_type.name)
+        seen.add(island_type)
         for other in users_of(project, island_type):
             if other.inside is not None:
                 around.append(other.inside)
@@ -159,9 +159,8 @@ def _item_schema(node: Node, scope: Scope) -> dict[str, Any]:
 
 
 def shared_expressions(project: Project) -> Iterator[Diagnostic]:
-    types = {island_type.name: island_type for island_type in project.types}
     for island_set in project.sets:
-        island_type = types.get(island_set.type.text)
+        island_type = project.type_of.get(island_set)
         if island_type is not None:
             yield from _judge_resources(island_set.shared, Scope(island_type.params, let={}))
 

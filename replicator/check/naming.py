@@ -17,14 +17,20 @@ def unique_names(project: Project) -> Iterator[Diagnostic]:
         ("IslandSet", project.sets),
         ("Routing", project.routings),
     ):
-        first: dict[str, Metadata] = {}
+        first: dict[tuple[str, str], Metadata] = {}
         for document in documents:
             metadata: Metadata = document.metadata
-            earlier = first.setdefault(metadata.name, metadata)
+            within = metadata.namespace if word == "IslandType" else ""  # the others are known by their name alone
+            earlier = first.setdefault((within, metadata.name), metadata)
             if earlier is not metadata:
                 related = (Related("the first one", earlier.name_node.place),)
                 message = f"a second {word} of the name `{metadata.name}`"
-                yield Diagnostic("R0301", message, metadata.name_node.place, related=related)
+                hint = (
+                    ""
+                    if earlier.namespace == metadata.namespace
+                    else f"{word}s are known by their names, whatever the namespace"
+                )
+                yield Diagnostic("R0301", message, metadata.name_node.place, hint=hint, related=related)
 
 
 def legal_names(project: Project) -> Iterator[Diagnostic]:

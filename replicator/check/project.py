@@ -14,7 +14,7 @@ def all_documents(project: Project) -> list[IslandType | IslandSet | Routing]:
 
 
 def sets_of(project: Project, island_type: IslandType) -> list[IslandSet]:
-    return [island_set for island_set in project.sets if island_set.type.text == island_type.name]
+    return [island_set for island_set in project.sets if project.type_of.get(island_set) is island_type]
 
 
 class User(NamedTuple):
@@ -28,7 +28,7 @@ def users_of(project: Project, island_type: IslandType) -> list[User]:
     """All Sets whose islands are of a Type."""
     users = [User(model, None) for model in sets_of(project, island_type)]
     for outer in project.types:
-        users += (User(model, outer) for model in outer.sets.values() if model.type.text == island_type.name)
+        users += (User(model, outer) for model in outer.sets.values() if project.type_of.get(model) is island_type)
     return users
 
 
@@ -41,11 +41,10 @@ def all_sets(project: Project) -> Iterator[IslandSet]:
 def set_at(project: Project, path: str) -> User | None:
     """The Set of a path (`region/cell`), and the Type that it is inside of."""
     first, *rest = path.split("/")
-    types = {island_type.name: island_type for island_type in project.types}
     model = next((one for one in project.sets if one.name == first), None)
     inside: IslandType | None = None
     for name in rest:
-        inside = types.get(model.type.text) if model else None
+        inside = project.type_of.get(model) if model else None
         model = inside.sets.get(name) if inside else None
     return User(model, inside) if model else None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from replicator.check.project import all_sets, children_of
 from replicator.check.types import same_number, same_volumes
 from replicator.diagnostics import Diagnostic, Related, nearest
-from replicator.model import IslandSet, Project, UnitPort
+from replicator.model import IslandSet, IslandType, Project, UnitPort
 from replicator.parser.source import Mapping, Node, Scalar
 
 
@@ -16,15 +16,23 @@ def types_exist(project: Project) -> Iterator[Diagnostic]:
     known = {island_type.name for island_type in project.types}
     for island_set in all_sets(project):
         name = island_set.type.text
-        if name not in known and "{{" not in name:
+        if island_set in project.type_of or "{{" in name:
+            continue
+        if name not in known:
             hint = nearest(name, known) or "give the file that holds it to the same build"
             yield Diagnostic("R0302", f"there is no IslandType `{name}`", island_set.type.place, hint=hint)
+            continue
+        every = [one.metadata for one in project.types if one.name == name]
+        where = ", ".join(f"`{one.namespace}`" if one.namespace else "none" for one in every)
+        message = f"several IslandTypes have the name `{name}`, none of them in the namespace of what names it"
+        related = tuple(Related("one of them", one.name_node.place) for one in every)
+        hint = f"their namespaces: {where}"
+        yield Diagnostic("R0316", message, island_set.type.place, hint=hint, related=related)
 
 
 def implementations_exist(project: Project) -> Iterator[Diagnostic]:
-    types = {island_type.name: island_type for island_type in project.types}
     for island_set in all_sets(project):
-        island_type = types.get(island_set.type.text)
+        island_type = project.type_of.get(island_set)
         for entry in children_of(island_set.islands):
             named = entry.items.get("implementation") if isinstance(entry, Mapping) else None
             if island_type is None or not isinstance(named, Scalar) or named.text in island_type.implementations:
@@ -37,20 +45,19 @@ def implementations_exist(project: Project) -> Iterator[Diagnostic]:
 
 def no_cycles(project: Project) -> Iterator[Diagnostic]:
     """A Type is not inside itself."""
-    types = {island_type.name: island_type for island_type in project.types}
-    reported: set[frozenset[str]] = set()
+    reported: set[frozenset[IslandType]] = set()
     for start in project.types:
-        waiting: list[tuple[str, tuple[str, ...]]] = [(start.name, (start.name,))]
+        waiting: list[tuple[IslandType, ...]] = [(start,)]
         while waiting:
-            name, path = waiting.pop()
-            for inner in types[name].sets.values():
-                other = inner.type.text
-                if other == start.name and frozenset(path) not in reported:
+            path = waiting.pop()
+            for inner in path[-1].sets.values():
+                other = project.type_of.get(inner)
+                if other is start and frozenset(path) not in reported:
                     reported.add(frozenset(path))
-                    message = "a Type is inside itself: " + " → ".join((*path, other))
+                    message = "a Type is inside itself: " + " → ".join(one.name for one in (*path, start))
                     yield Diagnostic("R0314", message, inner.type.place)
-                elif other in types and other not in path:
-                    waiting.append((other, (*path, other)))
+                elif other is not None and other not in path:
+                    waiting.append((*path, other))
 
 
 def counts(project: Project) -> Iterator[Diagnostic]:
@@ -82,9 +89,8 @@ def counts(project: Project) -> Iterator[Diagnostic]:
 
 def pods(project: Project) -> Iterator[Diagnostic]:
     """What `form: pods` cannot have: it is one StatefulSet, whose pods are the islands."""
-    types = {island_type.name: island_type for island_type in project.types}
     for island_set in project.sets:
-        island_type = types.get(island_set.type.text)
+        island_type = project.type_of.get(island_set)
         if island_type is None:
             continue
         form = island_set.node.get("spec", "form")

@@ -26,7 +26,6 @@ def expand(
 ) -> tuple[Plan, list[Diagnostic]]:
     """The plan of a project. With errors it is not to be used. `evaluator` makes what runs a Type's expressions."""
     found: list[Diagnostic] = []
-    types = {island_type.name: island_type for island_type in project.types}
     sets: dict[str, SetPlan] = {}
     room = max_islands
     for island_set in sorted(project.sets, key=lambda one: natural(one.name)):
@@ -34,7 +33,7 @@ def expand(
         waiting: list[tuple[IslandSet, SetPlan | None]] = [(island_set, None)]
         while waiting:
             model, above = waiting.pop(0)
-            plan = _plan(model, types[model.type.text], above, evaluator, own if above is None else [], room, found)
+            plan = _plan(model, project.type_of[model], above, evaluator, own if above is None else [], room, found)
             room -= len(plan.islands)
             sets[plan.path] = plan
             if above is not None:

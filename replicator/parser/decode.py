@@ -67,7 +67,26 @@ def decode(documents: Iterable[Document]) -> tuple[Project, list[Diagnostic]]:
             sets.append(_island_set(document.root))
         else:
             routings.append(_routing(document.root, found))
-    return Project(tuple(types), tuple(sets), tuple(routings)), found
+    return Project(tuple(types), tuple(sets), tuple(routings), _types_of(types, sets)), found
+
+
+def _types_of(types: Iterable[IslandType], sets: Iterable[IslandSet]) -> dict[IslandSet, IslandType]:
+    """The Types that Sets name: one of their own namespace, else the only one of that name there is.
+
+    A Set inside a Type has the Type's namespace.
+    """
+    named: dict[str, list[IslandType]] = {}
+    for island_type in types:
+        named.setdefault(island_type.name, []).append(island_type)
+    users = [(one, one.namespace) for one in sets]
+    users += ((one, outer.metadata.namespace) for outer in types for one in outer.sets.values())
+    known = {}
+    for user, namespace in users:
+        every = named.get(user.type.text, [])
+        own = [one for one in every if one.metadata.namespace == namespace]
+        if own or len(every) == 1:
+            known[user] = (own or every)[0]
+    return known
 
 
 def _map(node: Node | None) -> MappingNode | None:
