@@ -110,7 +110,6 @@ def budget_lines(results: Results, counts: Sequence[int]) -> list[str]:
             "",
         )
     judge("N = 1, time over helm's", results.ratio((REPLICATOR, 1), (HELM, 1)), 1.5, "")
-    judge("N = 10,000, reading and checking a MB of keys", results.keyed_cost(10_000), 0.25, " s")
     judge("N = 10,000, peak memory", results.peak_mb(REPLICATOR, 10_000), 40, " MB")
     judge("N = 100,000, peak memory", results.peak_mb(REPLICATOR, 100_000), 80, " MB")
     growth = results.ratio((REPLICATOR, 100_000), (REPLICATOR, 10_000))

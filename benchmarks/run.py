@@ -13,6 +13,7 @@ import helm
 import hotspots
 import parts
 import report
+import stages
 from bench import CHECKED, Bench, Case
 from measure import FailedError
 
@@ -71,6 +72,8 @@ def _measure_and_print(bench: Bench, options: argparse.Namespace) -> None:
         "\n".join(report.growth_lines(results, counts)),
         "\n".join(report.budget_lines(results, counts)),
     ]
+    if not options.only:
+        sections.append("\n".join(stages.lines(options.rounds)))
     for section in filter(None, sections):
         print(f"\n{section}")
 

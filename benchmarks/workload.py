@@ -82,5 +82,19 @@ def by_keys_with_parameters(count: int) -> str:
     return _document("  islands:\n" + members, _key(0))
 
 
+def by_shapes(count: int, shapes: int) -> str:
+    """Islands by key that differ in structure: by a value of their own, some have an object more."""
+    extra = "".join(
+        f"""    - when: "{{{{ params.shape == {shape} }}}}"
+      manifest: {{apiVersion: v1, kind: ConfigMap, metadata: {{name: extra}}, data: {{shape: "{shape}"}}}}
+"""
+        for shape in range(1, 3)
+    )
+    island_type = ISLAND_TYPE.replace("  params:\n", "  params:\n    shape: {type: integer}\n")
+    members = "".join(f"    {_key(index)}: {{params: {{shape: {index % shapes}}}}}\n" for index in range(count))
+    routing = ROUTING.replace("FIRST", _key(0))
+    return island_type + f"  resources:\n{extra}" + ISLAND_SET + "  islands:\n" + members + routing
+
+
 def _key(index: int) -> str:
     return f"tenant-{index:05d}"

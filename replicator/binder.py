@@ -75,7 +75,6 @@ class _Binder:
         self.found: list[Diagnostic] = []
         self.context = self.context_of({})
         self.decisions = Decisions(self.context, plan.type.resources, self.found)
-        self.mixed = any(one.implementation or one.patches for one in plan.islands) if plan.model.islands else False
         self.patches: dict[str, tuple[Patch, ...]] = {}  # of islands, by what tells them apart in a shape
         self.used: set[int] = set()
         self.first = next(iter(plan.islands), None)
@@ -89,7 +88,7 @@ class _Binder:
         promoted = any(
             self.context.reads(decision.expression) & self.plan.varying for decision in self.decisions.promoted
         )
-        return self.mixed or promoted or bool(self.decisions.reads & self.plan.varying)
+        return self.plan.individual or promoted or bool(self.decisions.reads & self.plan.varying)
 
     def bind(self) -> BoundSet:
         shared = self.shared()

@@ -202,7 +202,7 @@ class Context:
         if given.get("all"):
             return self._aggregate(target, port)
         key = given.get("key", "")
-        if self.pods and not key and not self.by_pod and self.downward is not None and not target.mixed:
+        if self.pods and not key and not self.by_pod and self.downward is not None and not target.individual:
             address = self.address_in(target, port)
             carried = {ISLAND_NAME: text(f"{target.path}-", "$(", DOWNWARD["key"][0], ")")}
             carried[ISLAND_KEY] = text("$(", DOWNWARD["key"][0], ")")

@@ -121,8 +121,9 @@ class SetPlan:
 
     `path` is the Set's name, after those of the Sets that it is inside of: `region/cell`; `above` is the plan of the
     Set around it, whose islands each have such a Set of their own. `varying` are the atoms whose values differ between
-    islands; all else may be filled in once. `evaluate` runs an expression of the Type for an island. `aggregated` are
-    the ports of the Type that somebody calls of all islands at once.
+    islands; all else may be filled in once. `evaluate` runs an expression of the Type for an island. `individual`
+    says that an entry gives its island an implementation or patches of its own; `aggregated` are the ports of the Type
+    that somebody calls of all islands at once.
     """
 
     model: IslandSet
@@ -134,6 +135,7 @@ class SetPlan:
     above: SetPlan | None = None
     varying: frozenset[Path] = frozenset()
     islands: Sequence[Island] = ()
+    individual: bool = False
     inner: dict[str, SetPlan] = field(default_factory=dict)
     aggregated: set[str] = field(default_factory=set)
     _inside: dict[str, dict[str, Island]] | None = None
@@ -147,11 +149,6 @@ class SetPlan:
     def own_namespaces(self) -> bool:
         """Whether each island of the Set has a namespace of its own."""
         return self.above is None and self.model.scope == "namespace"
-
-    @property
-    def mixed(self) -> bool:
-        """Whether some of its islands have another implementation than Kubernetes resources."""
-        return self.model.islands is not None and any(island.implementation for island in self.islands)
 
     def inside(self, parent: Island | None) -> Mapping[str, Island]:
         """The islands of the Set that are inside one island (or, of an outermost Set, in none), by key."""

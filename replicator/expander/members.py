@@ -160,7 +160,10 @@ def keyed(plan: SetPlan, entries: MappingNode, layers: Layers, room: int, found:
             hint = f"at most {names.MAX_KEY} of a-z, 0-9 and `-`, a letter or digit at both ends"
             found.append(Diagnostic("R0501", f"`{key}` is no key of an island", entries.key_place(key), hint=hint))
             continue
-        node = entry.items.get("params") if isinstance(entry, MappingNode) else None
+        given = entry.items if isinstance(entry, MappingNode) else {}
+        if "implementation" in given or "patches" in given:
+            plan.individual = True
+        node = given.get("params")
         own = layers.own(key, node if isinstance(node, MappingNode) else None)
         islands.append(Island(plan, key, 0, own, entry))
     return islands
