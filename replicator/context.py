@@ -15,7 +15,19 @@ from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
 from replicator.patch import At, Unfit, merge
 from replicator.scope import Scope, Unknown, island_attributes, let_kinds
-from replicator.sources import Around, Atom, Bounded, Computed, Inner, NotAbove, Peer, assemble, in_range, reads
+from replicator.sources import (
+    Around,
+    Atom,
+    Bounded,
+    Computed,
+    HostName,
+    Inner,
+    NotAbove,
+    Peer,
+    assemble,
+    in_range,
+    reads,
+)
 from replicator.tree import Hole, Leaf, List, Map, Origin, Source, Text, Tree, text, tree
 
 ISLAND_NAME = Hole("name", Atom(("island", "name")))
@@ -376,6 +388,17 @@ class Context:
         except Failure as failure:
             self.fail(failure, scalar)
             return Leaf(0)
+
+    def host_name(self, scalar: Scalar) -> Text:
+        """A text that is a host's name, known or not."""
+        judged = HostName(self.text(scalar))
+        if judged.reads:
+            return (Hole("text", judged),)
+        try:
+            return (judged.value(None),)
+        except Failure as failure:
+            self.fail(failure, scalar)
+            return ()
 
     def not_above(self, number: Leaf, most: Leaf, field: str) -> Leaf:
         """An integer that is not more than another, which `field` names; known or not."""

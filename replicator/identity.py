@@ -72,11 +72,15 @@ def of_set(bound: BoundSet) -> Iterator[Named]:
 
 def of_routing(manifest: Manifest, plan: SetPlan | None) -> Named:
     """What a Routing makes: one object, or one for each island of a Set."""
-    return _named(manifest, plan, _always)
+    return _named(manifest, plan, _in_cluster if manifest.inside else _always)
 
 
 def _always(island: Island) -> bool:
     return True
+
+
+def _in_cluster(island: Island) -> bool:
+    return not island.implementation
 
 
 def _in_shapes(bound: BoundSet, shapes: set[str]) -> Callable[[Island], bool]:

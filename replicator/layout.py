@@ -97,7 +97,8 @@ def _routing_objects(built: Built, rows: Mapping[str, SetRows]) -> Iterator[tupl
         if not one.manifest.over:
             yield f"{directory}/{_file(one.manifest.kind, _known(one.manifest))}", b"".join(one.texts(rows))
             continue
-        islands = rows[one.manifest.over].plan.islands
+        every = rows[one.manifest.over].plan.islands
+        islands = [island for island in every if not island.implementation] if one.manifest.inside else every
         for island, text in zip(islands, one.texts(rows), strict=True):
             name = "".join(part if isinstance(part, str) else island.name for part in one.manifest.name)
             yield f"{directory}/{_file(one.manifest.kind, name)}", text

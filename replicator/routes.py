@@ -53,9 +53,10 @@ class Condition(NamedTuple):
 
 
 class Backend(NamedTuple):
-    """A port of a Kubernetes Service. `name` is unique in the Routing; with `over` one for each island of a Set.
+    """A port of a Kubernetes Service, or of a `host` outside of the cluster. `name` is unique in the Routing.
 
-    That of one island tells by `of` which Set and port it belongs to.
+    With `over` there is one for each island of a Set, those `outside` of the cluster apart. That of one island tells by
+    `of` which Set and port it belongs to. `named` says that a host may be among them, which is to see its own name.
     """
 
     name: Text
@@ -65,6 +66,10 @@ class Backend(NamedTuple):
     over: str = ""
     of: str = ""
     http2: bool = False
+    host: Text = ()
+    tls: bool = False
+    outside: tuple[Backend, ...] = ()
+    named: bool = False
 
 
 class Target(NamedTuple):
@@ -132,12 +137,12 @@ class Table(NamedTuple):
         found: dict[tuple[Text, str, Text, Text], Backend] = {}
         for rule in self.rules:
             for target in rule.action.targets if isinstance(rule.action, Forward) else ():
-                one = target.backend
-                found.setdefault((one.name, one.over, one.service, one.namespace), one)
+                for one in (target.backend, *target.backend.outside):
+                    found.setdefault((one.name, one.over, one.service, one.namespace), one)
         whole = [backend for backend in found.values() if backend.over]
         yield from whole
         covered = {backend.of for backend in whole}
-        yield from (one for one in found.values() if not one.over and (not one.of or one.of not in covered))
+        yield from (one for one in found.values() if not one.over and (one.host or one.of not in covered))
 
 
 def compile_routing(
@@ -532,31 +537,48 @@ class _Compiler:
         namespace = context.namespace
         http2 = _speaks_http2(plan, declared[name])
         full = text(f"{self.routing.name}-", ISLAND_NAME, f"-{name}")
+        of = f"{plan.path} {name}"
         if island is None:
-            self.in_cluster(plan, plan.islands, place)
-            yield Backend(full, service, namespace, number, plan.path, f"{plan.path} {name}", http2)
+            hosts = [one for one in plan.islands if one.implementation] if plan.mixed else []
+            outside = [made for one in hosts if (made := self.outside(one, declared[name], full, of, http2, place))]
+            named = bool(plan.type.implementations) and not self.straight
+            yield Backend(full, service, namespace, number, plan.path, of, http2, outside=tuple(outside), named=named)
             return
-        self.in_cluster(plan, [island], place)
+        if island.implementation:
+            made = self.outside(island, declared[name], full, of, http2, place)
+            if made is not None:
+                yield made
+            return
         try:
             known = number.value.source.value(island) if isinstance(number.value, Hole) else number.value
             static = [(assemble(part, island),) for part in (full, service, namespace)]
-            of = f"{plan.path} {name}"
             yield Backend(static[0], static[1], static[2], Leaf(known, number.origin), "", of, http2)
         except Failure as failure:
             self.say(failure.code, str(failure), place, failure.hint)
 
-    def in_cluster(self, plan: SetPlan, islands: Iterable[Island], place: Place) -> None:
-        """Gloo has no endpoints for an ExternalName Service: a route to such an island would reach nobody."""
-        if plan.model.islands is None:
-            return
-        for island in islands:
-            if island.implementation:
-                related = (Related("this island is a host outside of the cluster", island_place(island)),)
-                message = f"the route reaches `{island.path}`, whose Service has no endpoints for a proxy"
-                self.say(
-                    "R0708", message, place, "leave it out of routes, or make it an island of the cluster", *related
-                )
-                return
+    @property
+    def straight(self) -> bool:
+        """Whether routes lead straight to Services, past what a provider could say of them."""
+        return bool(self.routing.settings[self.routing.provider].get("destinations") == "kube")
+
+    def outside(self, island: Island, port: TypePort, full: Text, of: str, http2: bool, place: Place) -> Backend | None:
+        """The backend of an island outside of the cluster: its host, for a proxy has no endpoints of its Services."""
+        if self.straight:
+            related = Related("this island is a host outside of the cluster", island_place(island))
+            message = f"a route straight to Services does not reach `{island.path}`, whose Services have no endpoints"
+            self.say("R0708", message, place, "gloo: {destinations: upstream}", related)
+            return None
+        context = self.contexts[island.plan.path]
+        implementation = island.plan.type.implementations[island.implementation]
+        _, number = context.offered(port, implementation.name)
+        try:
+            known = number.value.source.value(island) if isinstance(number.value, Hole) else number.value
+            name, host = (assemble(part, island) for part in (full, context.host_name(implementation.host)))
+        except Failure as failure:
+            self.say(failure.code, str(failure), place, failure.hint)
+            return None
+        leaf_of_port = Leaf(known, number.origin)
+        return Backend((name,), (), (), leaf_of_port, "", of, http2, (host,), implementation.tls, named=True)
 
     def service(self, destination: Destination, port: Scalar | None) -> Iterator[Backend]:
         name = self.static(destination.target)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+from replicator import names
 from replicator.expression.template import Call, Expr, Path
 from replicator.expression.values import Failure, text_of
 from replicator.tree import Hole, Source, Text, text
@@ -174,6 +175,22 @@ class OneOf(NamedTuple):
 
     def value(self, scope: Any) -> str:
         return one_of(assemble(self.content, scope), self.words, self.what)
+
+
+class HostName(NamedTuple):
+    """A text that is a host's name in DNS: an ExternalName Service takes no other, and no address."""
+
+    content: Text
+
+    @property
+    def reads(self) -> frozenset[Path]:
+        return reads(self.content)
+
+    def value(self, scope: Any) -> str:
+        made = assemble(self.content, scope)
+        if not names.is_subdomain(made) or re.fullmatch(r"[0-9.]+", made):
+            raise Failure(f"`{made}` is no name of a host", "a name in DNS: archive.example.net", "R0304")
+        return made
 
 
 class NotEmpty(NamedTuple):

@@ -106,8 +106,13 @@ class SetRows:
             return (self.shapes[number] for number in self.shape_of)
         return repeat(self.shapes[0]) if self.shapes else ()
 
-    def repeated(self, pieces: Iterable[Piece], rows: Mapping[str, SetRows], separator: str = "") -> Iterator[bytes]:
-        """Pieces of a routing object, once for each island; `rows` fill what is repeated inside them."""
+    def repeated(
+        self, pieces: Iterable[Piece], rows: Mapping[str, SetRows], separator: str = "", inside: bool = False
+    ) -> Iterator[bytes]:
+        """Pieces of a routing object, once for each island (`inside`: that is in the cluster).
+
+        `rows` fill what is repeated inside them.
+        """
         known: list[str | int] = []
         for piece in pieces:
             if isinstance(piece, Repetition):
@@ -117,7 +122,10 @@ class SetRows:
                 known.append(self.places[piece] if isinstance(piece, Slot) else piece)
         fill = _Filler(known).fill
         between = separator.encode()
-        for number, row in enumerate(self.rows):
+        chosen = self.rows
+        if inside:
+            chosen = [row for island, row in zip(self.plan.islands, chosen, strict=False) if not island.implementation]
+        for number, row in enumerate(chosen):
             if number and between:
                 yield between
             yield fill(row.split(_SEPARATOR))
@@ -315,7 +323,7 @@ class RoutingObject(NamedTuple):
     def texts(self, rows: Mapping[str, SetRows]) -> Iterator[bytes]:
         """The object's text, or the texts of the objects of all islands."""
         if self.manifest.over:
-            yield from rows[self.manifest.over].repeated(self.pieces, rows)
+            yield from rows[self.manifest.over].repeated(self.pieces, rows, inside=self.manifest.inside)
             return
         for piece in self.pieces:
             if isinstance(piece, Repetition):

@@ -83,7 +83,7 @@ Tree = Leaf | Map | List | Repeat
 
 
 class Manifest(NamedTuple):
-    """One Kubernetes object; with `over` one per island of that Set.
+    """One Kubernetes object; with `over` one per island of that Set (`inside`: of those that are in the cluster).
 
     `local` is its name within the island. With `once` it stands beside the islands, however many ask for it. `written`
     is the namespace that its author wrote.
@@ -99,6 +99,7 @@ class Manifest(NamedTuple):
     local: str = ""
     once: bool = False
     written: str = ""
+    inside: bool = False
 
 
 def text(*parts: str | Hole | Text) -> Text:

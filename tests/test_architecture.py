@@ -39,7 +39,7 @@ TABLE: dict[str, str] = {
     "patch": "kinds tree",
     "references": "diagnostics tree",
     "hosts": "tree",
-    "sources": "expression.template expression.values tree",
+    "sources": "expression.template expression.values names tree",
     # Nodes to the model, and what it means.
     "model": "diagnostics expression.values parser.source",
     "parser.schema": "parser.patterns",

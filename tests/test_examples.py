@@ -285,8 +285,18 @@ def test_stateful_sets_have_governing_services(output: Output) -> None:
 
 
 def test_upstreams_lead_to_services(output: Output) -> None:
+    """Or, of an island outside of the cluster, to the host that its Services are other names for."""
     ports = output.ports()
+    hosts = {
+        (item["spec"]["externalName"], port["port"])
+        for item in output.of("Service")
+        if item["spec"].get("type") == "ExternalName"
+        for port in _ports(item)
+    }
     for upstream in output.of("Upstream"):
+        if static := upstream["spec"].get("static"):
+            assert {(host["addr"], host["port"]) for host in static["hosts"]} <= hosts
+            continue
         kube = upstream["spec"]["kube"]
         assert (kube["serviceNamespace"], kube["serviceName"], kube["servicePort"]) in ports
 

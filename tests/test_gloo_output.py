@@ -13,10 +13,13 @@ from test_routing_envoy import (
     CASES,
     FLAKY,
     MANY,
+    MIXED,
+    OUTSIDE_ROUTES,
     SHARES,
     STRAIGHT,
     TWO_PORTS,
     WEB,
+    WITH_HOSTS,
     compiled,
     dsl,
     flaky_routes,
@@ -145,6 +148,42 @@ def _defaults(objects: list[Object], known: set[Service]) -> Iterator[str]:
             yield f"no weight: {route}"
         if "responseCode" not in route.get("redirectAction", {"responseCode": ""}):
             yield f"no status: {route}"
+
+
+@needs_shared
+def test_the_custom_resource_definitions_hold_for_hosts_too() -> None:
+    assert problems(compiled(dsl(WITH_HOSTS, MIXED, routing(OUTSIDE_ROUTES)))) == []
+
+
+@pytest.mark.parametrize("app", ["", ", appProtocol: grpc"])
+def test_upstreams_of_hosts(app: str) -> None:
+    """Without an authority and a name Envoy would believe any server; unsaid, TLS would follow from the number."""
+    text = WITH_HOSTS.replace("http: 80", f"http: {{containerPort: 80{app}}}")
+    objects = compiled(dsl(text, MIXED, routing(OUTSIDE_ROUTES)))
+    specs = {item["metadata"]["name"]: item["spec"] for item in of_kind("Upstream", objects)}
+    host = "us.main.example.net"
+    config = {
+        "sni": host,
+        "sslFiles": {"rootCa": "/etc/ssl/certs/ca-certificates.crt"},
+        "verifySubjectAltName": [host],
+        **({"alpnProtocols": ["h2"]} if app else {}),
+    }
+    http2 = {"useHttp2": True} if app else {}
+    assert specs == {
+        "front-cart-ap-http": {
+            **http2,
+            "static": {"useTls": False, "hosts": [{"addr": "old.example.net", "port": 8080}]},
+        },
+        "front-cart-us-http": {
+            **http2,
+            "sslConfig": config,
+            "static": {"useTls": True, "hosts": [{"addr": host, "port": 443}]},
+        },
+        "front-cart-eu-http": {
+            **http2,
+            "kube": {"serviceName": "cart-eu-web", "serviceNamespace": "shop", "servicePort": 80},
+        },
+    }
 
 
 TWO = island_set("two", "islands: {us: {}, eu: {}}", of_type="two-ports")

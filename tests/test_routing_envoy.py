@@ -902,6 +902,68 @@ def test_straight_to_services_they_are_the_same(name: str) -> None:
         assert ask_all(gateway, case.expected) == case.expected
 
 
+WITH_HOSTS = """
+apiVersion: replicator.dev/v1alpha1
+kind: IslandType
+metadata: {name: web}
+spec:
+  params: {site: {type: string, default: main}}
+  ports: {http: {unit: web, port: http}}
+  units: {web: {image: "web:1", ports: {http: 80}}}
+  implementations:
+    vm: {external: {host: "{{ island.key }}.{{ params.site }}.example.net", port: 443, tls: true}}
+    old: {external: {host: old.example.net, port: 8080}}
+"""
+MIXED = island_set("cart", "islands: {eu: {}, us: {implementation: vm}, ap: {implementation: old, weight: 0}}")
+OUTSIDE_ROUTES = """
+    - {each: cart, match: {headers: {x-island: "{{ island.key }}"}}}
+    - {match: {path: {prefix: /one}}, to: {island: cart/us}, rewrite: {prefix: /}}
+    - {match: {path: {prefix: /host}}, to: {island: cart/us}, rewrite: {host: other.example.com}}
+    - {match: {path: {prefix: /list}}, to: [{island: cart/us, weight: 0}, {island: cart/ap}]}
+    - {match: {path: {prefix: /eu}}, to: {island: cart/eu}}
+    - {name: rest, to: {spread: cart}}
+"""
+
+
+def test_islands_outside_of_the_cluster() -> None:
+    """Routes lead to hosts as to any other island, and each sees its own name, as from its other callers."""
+    objects = compiled(dsl(WITH_HOSTS, MIXED, routing(OUTSIDE_ROUTES)))
+    us, ap = "/us.main.example.net:443 {} host:us.main.example.net", "/old.example.net:8080 {} host:old.example.net"
+    expected = {
+        "/a x-island:eu": "shop/cart-eu-web:80 /a",
+        "/a x-island:us": us.format("/a"),
+        "/a x-island:ap": ap.format("/a"),
+        "/one/a": us.format("/a"),
+        "/host": us.format("/host").replace("host:us.main.example.net", "host:other.example.com"),
+        "/list": ap.format("/list"),
+        "/eu": "shop/cart-eu-web:80 /eu",
+    }
+    with running(objects, [("", "us.main.example.net", 443), ("", "old.example.net", 8080)]) as gateway:
+        assert ask_all(gateway, expected) == expected
+        assert {ask(gateway, "/").partition(" ")[0] for _ in range(60)} == {
+            "shop/cart-eu-web:80",
+            "/us.main.example.net:443",
+        }
+
+
+def test_a_route_straight_to_services_reaches_no_host() -> None:
+    built = compile_text(dsl(WITH_HOSTS, MIXED, routing(OUTSIDE_ROUTES, gloo=STRAIGHT)))
+    assert {one.code for one in built.diagnostics} == {"R0708"}
+
+
+def test_an_island_that_leaves_the_cluster_changes_its_own_upstream_only() -> None:
+    before = compiled(dsl(WITH_HOSTS, MIXED.replace("us: {implementation: vm}", "us: {}"), routing(OUTSIDE_ROUTES)))
+    after = compiled(dsl(WITH_HOSTS, MIXED, routing(OUTSIDE_ROUTES)))
+    changed = [item for item in before if item not in after]
+    named = [(item["kind"], item["metadata"]["name"]) for item in changed]
+    own = [("Service", "cart-us-web"), ("Deployment", "cart-us-web"), ("Upstream", "front-cart-us-http")]
+    assert named == [*own, ("VirtualService", "front")]
+    routes = [objects[-1]["spec"]["virtualHost"]["routes"] for objects in (before, after)]
+    [(at_first, then)] = [pair for pair in zip(*routes, strict=True) if pair[0] != pair[1]]
+    assert at_first["matchers"][0] == {"exact": "/one"}  # which leads to this island alone: it is to see its own name
+    assert then == {**at_first, "options": {**at_first["options"], "autoHostRewrite": True}}
+
+
 def test_a_parameter_is_set_from_outside() -> None:
     routes = '- {to: {island: "cart/{{ params.first }}"}}'
     text = dsl(

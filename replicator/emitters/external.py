@@ -27,6 +27,10 @@ def emit(context: Context, implementation: External) -> Iterator[Manifest]:
         name, number = context.offered(first, implementation.name)
         ports = [{"name": first.name, "port": number, "protocol": "TCP"}]
         metadata = labels.metadata(leaf(name, origin), context.namespace, labels.of_object(context, local))
-        spec = {"type": "ExternalName", "externalName": context.scalar(implementation.host), "ports": ports}
+        spec = {
+            "type": "ExternalName",
+            "externalName": leaf(context.host_name(implementation.host), Origin(implementation.host.place, "type")),
+            "ports": ports,
+        }
         body = mapping({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}, origin)
         yield Manifest("v1", "Service", name, context.namespace, body, origin, local=local)

@@ -55,18 +55,48 @@ def _upstream(table: Table, backend: Backend) -> Manifest:
         "apiVersion": "gloo.solo.io/v1",
         "kind": "Upstream",
         "metadata": _metadata(table, backend.name, _namespace(table)),
-        "spec": {
-            "useHttp2": True if backend.http2 else ...,
-            "kube": {
-                "serviceName": backend.service,
-                "serviceNamespace": backend.namespace,
-                "servicePort": backend.port,
-            },
-        },
+        "spec": {"useHttp2": True if backend.http2 else ..., **(_static(backend) if backend.host else _kube(backend))},
     }
-    namespace = (_namespace(table),)
     origin = Origin(table.place, "routing")
-    return Manifest("gloo.solo.io/v1", "Upstream", backend.name, namespace, mapping(body, origin), origin, backend.over)
+    return Manifest(
+        api_version="gloo.solo.io/v1",
+        kind="Upstream",
+        name=backend.name,
+        namespace=(_namespace(table),),
+        body=mapping(body, origin),
+        origin=origin,
+        over=backend.over,
+        inside=bool(backend.outside),
+    )
+
+
+def _kube(backend: Backend) -> dict[str, Any]:
+    service = {
+        "serviceName": backend.service,
+        "serviceNamespace": backend.namespace,
+        "servicePort": backend.port,
+    }
+    return {"kube": service}
+
+
+_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"  # of the image of Gloo's proxy: those that the public ones sign for
+
+
+def _static(backend: Backend) -> dict[str, Any]:
+    """A host outside of the cluster. Whether it speaks TLS is said: unsaid, Gloo takes it from the port's number.
+
+    Envoy verifies a server only where it is told whose word to take, and for which name.
+    """
+    static = {"static": {"useTls": backend.tls, "hosts": [{"addr": backend.host, "port": backend.port}]}}
+    if not backend.tls:
+        return static
+    config = {
+        "sni": backend.host,
+        "alpnProtocols": ["h2"] if backend.http2 else ...,
+        "sslFiles": {"rootCa": _AUTHORITIES},
+        "verifySubjectAltName": [backend.host],
+    }
+    return {"sslConfig": config, **static}
 
 
 def _virtual_service(table: Table) -> Manifest:
@@ -168,6 +198,8 @@ def _options(action: Forward, rewrite: Text | None) -> dict[str, Any]:
         options["prefixRewrite"] = rewrite
     if action.host is not None:
         options["hostRewrite"] = action.host
+    elif any(target.backend.named for target in action.targets):
+        options["autoHostRewrite"] = True  # hosts outside see their own name; to Services it makes no difference
     if action.retries is not None:
         options["retries"] = {
             "retryOn": ",".join(action.retries.get("retryOn", ["5xx"])),
