@@ -15,6 +15,12 @@ from replicator.yaml_text import document
 # What a structural schema has no place for. A default would be written into the stored document by the API server,
 # where it would look as if its author had said it.
 _LEFT_OUT = frozenset("$schema $id $ref $defs title default if then else allOf const uniqueItems".split())
+# What says something of values of one type only. A field that takes one of several (a number or an expression, a map or
+# a list of maps) has what is said of each, so that `kubectl explain` knows what is in it, and the server refuses more.
+_OF_ONE_TYPE = frozenset(
+    "properties additionalProperties required minProperties maxProperties items minItems maxItems "
+    "pattern minLength maxLength minimum maximum".split()
+)
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 
@@ -66,6 +72,10 @@ def _structural(node: dict[str, Any], file: str) -> dict[str, Any]:
             continue
         else:
             made[keyword] = value
+    for branch in ("then", "else"):
+        if branch in node:
+            inner = _structural(node[branch], file)
+            made |= {keyword: value for keyword, value in inner.items() if keyword in _OF_ONE_TYPE}
     if made.get(_INT_OR_STRING) or (isinstance(node.get("type"), list) and set(node["type"]) == {"string", "integer"}):
         made.pop(_PRESERVE, None)
         made.pop("type", None)

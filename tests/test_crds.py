@@ -218,6 +218,51 @@ def test_what_would_be_pruned_is_seen(crds: list[Object]) -> None:
     assert [error.json_path for error in Draft202012Validator(schema).iter_errors(document)] == ["$.spec.units.web"]
 
 
+def at(schema: Object, path: str) -> Object:
+    """The schema at a path of fields; `*` stands for any name of a map, `[]` for the items of a list."""
+    for step in path.split("."):
+        name = step.removesuffix("[]")
+        schema = schema["additionalProperties"] if name == "*" else schema["properties"][name]
+        schema = schema["items"] if step.endswith("[]") else schema
+    return schema
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("IslandType", "spec.units.*.ports.*.servicePort"),
+        ("IslandType", "spec.units.*.env.*.secret"),
+        ("IslandType", "spec.units.*.files.*.file"),
+        ("IslandType", "spec.sets.*.islands.*.weight"),
+        ("IslandSet", "spec.islands.*.params"),
+        ("IslandSet", "spec.patches[].patch[].op"),
+        ("Routing", "spec.routes[].match[].headers.*.regex"),
+        ("Routing", "spec.routes[].match.headers.*.regex"),
+        ("Routing", "spec.routes[].to[].island"),
+        ("Routing", "spec.routes[].to.weight"),
+        ("Routing", "spec.routes[].respond.status"),
+    ],
+)
+def test_fields_of_several_types_are_explained(kind: str, path: str, crds: list[Object]) -> None:
+    """What `kubectl explain` finds where a field may be a map, or a text or a list in its place."""
+    (crd,) = [crd for crd in crds if crd["spec"]["names"]["kind"] == kind]
+    assert at(schema_of(crd), path)["description"]
+
+
+@pytest.mark.parametrize("port", [{}, {"servicePort": 80}, {"containerPort": 0}, 65536, 0, "http"])
+def test_what_fits_no_type_of_a_field_is_refused(port: object, crds: list[Object]) -> None:
+    (crd,) = [crd for crd in crds if crd["spec"]["names"]["kind"] == "IslandType"]
+    check = Draft202012Validator(schema_of(crd)).is_valid
+
+    def with_port(value: object) -> Object:
+        spec = {"units": {"web": {"image": "a", "ports": {"http": value}}}}
+        return {"apiVersion": "replicator.dev/v1alpha1", "kind": "IslandType", "metadata": {"name": "a"}, "spec": spec}
+
+    assert not check(with_port(port))
+    for fine in (8080, "{{ params.port }}", {"containerPort": 80}, {"containerPort": "{{ params.port }}"}):
+        assert check(with_port(fine))
+
+
 # Documents that come back
 
 
