@@ -381,7 +381,7 @@ class _Reader:
 
     def document(self, parser: Any) -> Node:
         """The root of the next document, or `_END`."""
-        get = parser.get_event
+        get, odd_keys = parser.get_event, self.odd_keys
         stack: list[_Frame] = []
         frame: _Frame | None = None
         self.anchors = {}
@@ -397,7 +397,7 @@ class _Reader:
                 if event.anchor is not None:
                     self.anchors[event.anchor] = (scalar, 1, 0)
                 if frame is not None and frame.mapping and frame.key is None:
-                    if text in frame.items or (not style and (not text or text[0] in self.odd_keys)):
+                    if text in frame.items or (not style and (not text or text[0] in odd_keys)):
                         self.key(frame, scalar)
                     else:
                         frame.key = scalar
