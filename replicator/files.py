@@ -88,6 +88,10 @@ def _base(document: str, asked: str) -> Path:
     """The directory that a path of a document is relative to; standard input's is the working directory."""
     if "\0" in asked:
         raise Unreadable(f"`{asked}` is no path: it holds a NUL character")
+    try:
+        os.fsencode(asked)
+    except UnicodeError:
+        raise Unreadable(f"`{asked}` is no path: this system's file names have other characters") from None
     return Path.cwd() if document.startswith("<") else Path.cwd() / Path(document).parent
 
 

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from replicator.cli import main
+from replicator.files import Files, Unreadable
 
 ROOT = Path(__file__).resolve().parents[1]
 KUBECTL = shutil.which("kubectl", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
@@ -846,6 +847,15 @@ def test_what_must_not_be_read(argument: str, tmp_path: Path) -> None:
         assert "Permission denied" in message
     finally:
         (tmp_path / "locked").chmod(0o700)
+
+
+def test_a_name_that_this_system_cannot_write(tmp_path: Path) -> None:
+    """Which depends on its locale; half a character is in none."""
+    files = Files(str(tmp_path))
+    with pytest.raises(Unreadable, match="no path"):
+        files.read("dsl.yaml", "\ud800")
+    with pytest.raises(Unreadable, match="no path"):
+        files.match("dsl.yaml", "\ud800*")
 
 
 def test_a_file_that_fails_to_be_read() -> None:
