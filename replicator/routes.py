@@ -539,7 +539,7 @@ class _Compiler:
         full = text(f"{self.routing.name}-", ISLAND_NAME, f"-{name}")
         of = f"{plan.path} {name}"
         if island is None:
-            hosts = [one for one in plan.islands if one.implementation] if plan.mixed else []
+            hosts = [one for one in plan.islands if one.implementation] if plan.individual else []
             outside = [made for one in hosts if (made := self.outside(one, declared[name], full, of, http2, place))]
             named = bool(plan.type.implementations) and not self.straight
             yield Backend(full, service, namespace, number, plan.path, of, http2, outside=tuple(outside), named=named)
