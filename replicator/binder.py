@@ -213,10 +213,12 @@ class _Binder:
             return ()
         decisions = Decisions(self.context_of({}, shared=True), resources, self.found)
         everyone = Island(self.plan, "", 0, {}, None)
+        beside = list(pods_emitter.named(self.plan)) if self.context.pods else []
         while True:
             context = self.context_of(decisions.known[decisions.shape(everyone)], shared=True)
             made = list(resources_emitter.emit(context, resources))
-            self.shared_names = {(manifest.kind, manifest.local): manifest.name for manifest in made}
+            self.shared_names = {(kind, name): (name,) for kind, name in beside}
+            self.shared_names |= {(manifest.kind, manifest.local): manifest.name for manifest in made}
             try:
                 return tuple(self.finish(made, context, decisions))
             except _Wanted:

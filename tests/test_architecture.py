@@ -73,8 +73,8 @@ TABLE: dict[str, str] = {
     "emitters.labels": "context tree",
     "emitters.containers": "context diagnostics expression.values kinds model names parser.source patch sources tree",
     "emitters.island": "context emitters.containers emitters.labels kinds model names parser.source patch tree",
-    "emitters.pods": "context diagnostics emitters.containers emitters.labels expander.members expression.values kinds"
-    " model names parser.source patch sources tree",
+    "emitters.pods": "context diagnostics emitters.containers emitters.labels expander.islands expander.members"
+    " expression.values kinds model names parser.source patch sources tree",
     "emitters.external": "context emitters.labels model tree",
     "emitters.aggregate": "context diagnostics emitters.containers emitters.labels model tree",
     "emitters.resources": "context decisions diagnostics emitters.labels kinds model names parser.source references"

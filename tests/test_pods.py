@@ -692,6 +692,18 @@ def test_values_that_are_the_same_for_all_pods_are_no_difference() -> None:
     assert (container["image"], container["args"]) == ("c:1", ["x"])
 
 
+@pytest.mark.parametrize(("name", "known"), [("shard", True), ("shard-1", True), ("shard-2", False), ("api", False)])
+def test_what_is_shared_may_name_the_set_and_its_pods(name: str, known: bool) -> None:
+    backend = f"{{service: {{name: {name}, port: {{number: 8080}}}}}}"
+    manifest = "apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: way}"
+    shared = f"shared: [{{manifest: {{{manifest}, spec: {{defaultBackend: {backend}}}}}}}]"
+    if not known:
+        assert faults(PLAIN, f"replicas: 2\n  {shared}") == [("R0603", name)]
+        return
+    made = compiled(PLAIN, f"replicas: 2\n  {shared}")["Ingress", "way"]
+    assert made["spec"]["defaultBackend"]["service"]["name"] == name
+
+
 def test_resources_have_no_place_in_a_pod() -> None:
     text = dsl(PLAIN, "replicas: 2").replace(
         "  units:", "  resources: [{manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}}]\n  units:"

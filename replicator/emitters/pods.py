@@ -21,6 +21,7 @@ from replicator.emitters.containers import (
     service_ports,
     unit_files,
 )
+from replicator.expander.islands import SetPlan
 from replicator.expander.members import natural
 from replicator.expression.values import Failure
 from replicator.kinds import WORKLOAD_ORDER
@@ -59,6 +60,14 @@ def emit_set(context: Context) -> Iterator[Manifest]:
 def _units(context: Context) -> list[Unit]:
     """The units in the order of their names, which is that of the pod's containers."""
     return [context.type.units[name] for name in sorted(context.type.units, key=natural)]
+
+
+def named(plan: SetPlan) -> Iterator[tuple[str, str]]:
+    """Kinds and names of objects that what is shared may refer to: they are called like the Set, or like its pods."""
+    yield "StatefulSet", plan.path
+    yield "Service", plan.path
+    if any(unit.ports for unit in plan.type.units.values()):
+        yield from (("Service", island.name) for island in plan.islands)
 
 
 def _stateful_set(context: Context, units: list[Unit]) -> Manifest:
