@@ -561,6 +561,49 @@ def test_what_the_core_statefulset_does_not_have(spec: str, at: str) -> None:
     assert faults(PLAIN, f"replicas: 3\n  {spec}") == [("R0307", at)]
 
 
+@pytest.mark.parametrize(
+    ("spec", "at"),
+    [
+        ("{podManagementPolicy: Sideways}", "Sideways"),
+        ("{updateStrategy: {type: Recreate}}", "Recreate"),
+        ("{persistentVolumeClaimRetentionPolicy: {whenScaled: Keep}}", "Keep"),
+    ],
+)
+def test_words_that_the_core_statefulset_does_not_know(spec: str, at: str) -> None:
+    assert faults(PLAIN, f"replicas: 3\n  statefulSet: {spec}") == [("R0205", at)]
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "0%", "101%", "'5'", "1.5", "true", "[]"])
+@pytest.mark.parametrize("workload", ["StatefulSet", "AdvancedStatefulSet"])
+def test_what_is_no_number_of_pods(number: str, workload: str) -> None:
+    spec = f"statefulSet: {{updateStrategy: {{rollingUpdate: {{maxUnavailable: {number}}}}}}}"
+    [(code, _)] = faults(PLAIN, f"replicas: 3\n  workload: {workload}\n  {spec}")
+    assert code == "R0307"
+
+
+def test_numbers_of_the_statefulset_may_be_expressions() -> None:
+    rolling = "{maxUnavailable: '{{ params.most }}', minReadySeconds: '{{ params.most }}'}"
+    spec = f"statefulSet: {{updateStrategy: {{rollingUpdate: {rolling}}}}}"
+    made = stateful(compiled(PLAIN, ADVANCED + spec, "{most: {type: integer, default: 2}}"))["spec"]
+    assert made["updateStrategy"]["rollingUpdate"]["maxUnavailable"] == 2
+    assert made["updateStrategy"]["rollingUpdate"]["minReadySeconds"] == 2
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "{podManagementPolicy: X}",
+        "{updateStrategy: {type: X}}",
+        "{updateStrategy: {rollingUpdate: {podUpdatePolicy: X}}}",
+    ],
+)
+def test_words_of_the_statefulset_are_literal(spec: str) -> None:
+    """A readiness gate in the template, and other fields, follow from them."""
+    word = "'{{ params.word }}'"
+    found = faults(PLAIN, ADVANCED + f"statefulSet: {spec.replace('X', word)}", "{word: {type: string, default: a}}")
+    assert found == [("R0406", word)]
+
+
 @pytest.mark.parametrize(("kind", "name"), [("StatefulSet", "shard"), ("Service", "shard"), ("ConfigMap", "api-files")])
 def test_patches_name_what_the_set_is_called(kind: str, name: str) -> None:
     patch = "{metadata: {annotations: {x: a}}}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any
 
 from replicator.check.project import all_sets, children_of
 from replicator.check.types import same_number, same_volumes
@@ -173,7 +174,11 @@ def _advanced(island_set: IslandSet, spec: Mapping) -> Iterator[Diagnostic]:
             yield Diagnostic("R0307", message, given.key_place(field), hint=hint)
     for path, allowed in _CHOICES.items():
         node = given.get(*path)
-        if node is not None and not (core and path[-1] in _KRUISE_UPDATES) and not _is_one_of(node, allowed):
+        if node is None or (core and path[-1] in _KRUISE_UPDATES):
+            continue
+        if _is_open(node):
+            yield Diagnostic("R0406", "this field is literal: other fields follow from it", node.place)
+        elif node.data not in allowed:
             hint = f"one of: {', '.join(allowed)}"
             yield Diagnostic("R0205", f"`{path[-1]}` has no such value", node.place, hint=hint)
     rolling = given.get("updateStrategy", "rollingUpdate")
@@ -186,12 +191,25 @@ def _advanced(island_set: IslandSet, spec: Mapping) -> Iterator[Diagnostic]:
                 hint = "workload: AdvancedStatefulSet (OpenKruise)"
                 message = f"Kubernetes' StatefulSet has no rollingUpdate.{field}"
                 yield Diagnostic("R0307", message, rolling.key_place(field), hint=hint)
+    for path, least in _BUDGETS.items():
+        node = given.get(*path)
+        if node is not None and not _is_open(node) and not _is_budget(node.data, least):
+            message = f"`{path[-1]}` is a number from {least} on, or a percentage from {least}% to 100%"
+            yield Diagnostic("R0307", message, node.place)
     if not core:
         yield from _kruise(given)
 
 
-def _is_one_of(node: Node, allowed: Sequence[str]) -> bool:
-    return node.data in allowed or (isinstance(node.data, str) and "{{" in node.data)
+def _is_open(node: Node) -> bool:
+    """Whether an expression gives a value."""
+    return isinstance(node.data, str) and "{{" in node.data
+
+
+def _is_budget(value: Any, least: int) -> bool:
+    """Whether a value is a number of pods, or a percentage of them."""
+    if isinstance(value, str):
+        return re.fullmatch(r"[0-9]{1,3}%", value) is not None and least <= int(value[:-1]) <= 100
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _kruise(given: Mapping) -> Iterator[Diagnostic]:
@@ -200,17 +218,13 @@ def _kruise(given: Mapping) -> Iterator[Diagnostic]:
     parallel = given.data.get("podManagementPolicy", "Parallel") == "Parallel"
     for holder, field in ((rolling, "maxUnavailable"), (rolling, "unorderedUpdate"), (scaling, "maxUnavailable")):
         node = holder.get(field) if isinstance(holder, Mapping) else None
-        if node is None or not isinstance(holder, Mapping):
-            continue
-        if node.data != 1 and not parallel:
+        if node is not None and isinstance(holder, Mapping) and node.data != 1 and not parallel:
             message = f"`{field}` needs podManagementPolicy: Parallel"
             yield Diagnostic("R0307", message, holder.key_place(field))
-        if isinstance(node.data, str) and "{{" not in node.data and not re.fullmatch(r"[0-9]+%", node.data):
-            yield Diagnostic("R0307", f"`{node.data}` is neither a number nor a percentage", node.place)
     if not isinstance(rolling, Mapping):
         return
     ready = rolling.get("minReadySeconds")
-    if ready is not None and not (isinstance(ready.data, int) and 0 <= ready.data <= 300):
+    if ready is not None and not _is_open(ready) and not (isinstance(ready.data, int) and 0 <= ready.data <= 300):
         yield Diagnostic("R0307", "minReadySeconds is from 0 to 300", ready.place)
     priorities = rolling.get("unorderedUpdate", "priorityStrategy")
     if isinstance(priorities, Mapping) and {"weightPriority", "orderPriority"} <= priorities.items.keys():
@@ -228,6 +242,9 @@ _CHOICES = {
     ("persistentVolumeClaimRetentionPolicy", "whenDeleted"): ("Retain", "Delete"),
     ("persistentVolumeClaimRetentionPolicy", "whenScaled"): ("Retain", "Delete"),
 }
+
+# Numbers of pods, or percentages of them, and the least that is taken.
+_BUDGETS = {("updateStrategy", "rollingUpdate", "maxUnavailable"): 1, ("scaleStrategy", "maxUnavailable"): 0}
 
 _MADE_FOR_PODS = {
     "replicas": "the Set's `replicas`",
