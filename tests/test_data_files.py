@@ -230,6 +230,10 @@ SCALARS: dict[str, object] = {
     "-.5": -0.5,
     "5.": 5,
     "1._5": 1.5,
+    ".5_1": 0.51,
+    "._5": "._5",
+    ".5_": ".5_",
+    ".5e1_0": 5_000_000_000,
     "1.50": 1.5,
     "1.0": 1,
     "+1": 1,
@@ -267,7 +271,7 @@ SCALARS: dict[str, object] = {
 }
 
 # Text to kubectl and a number to others, or a number that loses digits: refusing them is as right.
-DISPUTED = ["._5", "1e400", "-1e400", "5e7120", "100000000000000000000", "-9223372036854775809", "18446744073709551616"]
+DISPUTED = ["1e400", "-1e400", "5e7120", "100000000000000000000", "-9223372036854775809", "18446744073709551616"]
 
 
 def listed(scalars: list[str]) -> str:

@@ -100,7 +100,9 @@ def resolve_as_kubectl(text: str) -> Value:
         return text
     if re.fullmatch(_INFINITE, text):
         raise OutOfRange(text)
-    plain = text if text[0] == "." else text.replace("_", "")
+    if text[0] == "." and re.search("(?<![0-9])_|_(?![0-9])", text):  # only there it reads `_` as Go does
+        return text
+    plain = text.replace("_", "")
     number = _go_integer(plain)
     if number is not None:
         if not -_LARGEST <= number < 2 * _LARGEST:
