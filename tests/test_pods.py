@@ -754,6 +754,22 @@ def test_resources_have_no_place_in_a_pod() -> None:
     assert [one.code for one in run(text).diagnostics] == ["R0310"]
 
 
+@pytest.mark.parametrize(
+    ("length", "content", "fits"),
+    [
+        (50, "x", True),
+        (50, "{{ island.key }}", True),
+        (51, "x", True),
+        (51, "{{ island.key }}", False),
+        (58, "x", False),
+    ],
+)
+def test_names_of_volumes_are_labels(length: int, content: str, fits: bool) -> None:
+    unit = "u" * length
+    found = faults(f"{unit}: {{image: a, files: {{/f: '{content}'}}}}", "replicas: 2")
+    assert found == ([] if fits else [("R0506", unit)])
+
+
 def test_names_of_pods_are_labels() -> None:
     text = dsl(PLAIN, "replicas: 2").replace("name: shard", f"name: {'s' * 53}")
     [one] = run(text).diagnostics

@@ -293,10 +293,11 @@ def pod_spec(context: Context, units: list[Unit], kind: str) -> Map:
     for unit in units:
         if unit_files(context, unit):
             name = leaf(context.object_name(names.files(unit.name)))
-            volumes.append({"name": names.files(unit.name), "configMap": {"name": name}})
+            volumes.append({"name": _volume_name(context, unit, names.files(unit.name)), "configMap": {"name": name}})
         if groups := context.groups.get(unit.name):
             sources = [{"configMap": {"name": leaf(name), "optional": True}} for name in groups]
-            volumes.append({"name": names.files_by_pod(unit.name), "projected": {"sources": sources}})
+            by_pod = _volume_name(context, unit, names.files_by_pod(unit.name))
+            volumes.append({"name": by_pod, "projected": {"sources": sources}})
     if volumes:
         spec["volumes"] = volumes
     if kind in RESTARTS:
@@ -306,6 +307,14 @@ def pod_spec(context: Context, units: list[Unit], kind: str) -> Map:
         made = context.merged(made, unit.pod, At("template", "spec"))
     assert isinstance(made, Map)
     return _restarting(context, made, kind)
+
+
+def _volume_name(context: Context, unit: Unit, name: str) -> str:
+    """The name of a volume that is called after a unit."""
+    if len(name) > names.MAX_LABEL:
+        message = f"the volume `{name}` has {len(name)} characters; Kubernetes takes at most {names.MAX_LABEL}"
+        context.found.append(Diagnostic("R0506", message, unit.place, hint="shorten the unit's name"))
+    return name
 
 
 def _restarting(context: Context, spec: Map, kind: str) -> Map:
