@@ -573,6 +573,18 @@ def test_words_that_the_core_statefulset_does_not_know(spec: str, at: str) -> No
     assert faults(PLAIN, f"replicas: 3\n  statefulSet: {spec}") == [("R0205", at)]
 
 
+@pytest.mark.parametrize(
+    ("spec", "at"),
+    [
+        ("{updateStrategy: OnDelete}", "OnDelete"),
+        ("{updateStrategy: {rollingUpdate: 1}}", "1"),
+        ("{persistentVolumeClaimRetentionPolicy: Retain}", "Retain"),
+    ],
+)
+def test_what_is_no_map_of_the_statefulset(spec: str, at: str) -> None:
+    assert faults(PLAIN, f"replicas: 3\n  statefulSet: {spec}") == [("R0204", at)]
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "0%", "101%", "'5'", "1.5", "true", "[]"])
 @pytest.mark.parametrize("workload", ["StatefulSet", "AdvancedStatefulSet"])
 def test_what_is_no_number_of_pods(number: str, workload: str) -> None:

@@ -172,6 +172,10 @@ def _advanced(island_set: IslandSet, spec: Mapping) -> Iterator[Diagnostic]:
             hint = "workload: AdvancedStatefulSet (OpenKruise)"
             message = f"Kubernetes' StatefulSet has no `{field}`"
             yield Diagnostic("R0307", message, given.key_place(field), hint=hint)
+    for path in _HOLDERS:
+        node = given.get(*path)
+        if node is not None and not isinstance(node, Mapping) and node.data is not None and not _is_open(node):
+            yield Diagnostic("R0204", f"`{path[-1]}` is a map", node.place)
     for path, allowed in _CHOICES.items():
         node = given.get(*path)
         if node is None or (core and path[-1] in _KRUISE_UPDATES):
@@ -245,6 +249,8 @@ _CHOICES = {
 
 # Numbers of pods, or percentages of them, and the least that is taken.
 _BUDGETS = {("updateStrategy", "rollingUpdate", "maxUnavailable"): 1, ("scaleStrategy", "maxUnavailable"): 0}
+
+_HOLDERS = sorted({path[:length] for path in (*_CHOICES, *_BUDGETS) for length in range(1, len(path))})
 
 _MADE_FOR_PODS = {
     "replicas": "the Set's `replicas`",
