@@ -38,6 +38,9 @@ class Files:
         if not any(map(_is_glob, steps)):
             path = Path(os.path.normpath(_base(document, pattern) / pattern))
             return [(_shown(path), self._bytes(path, pattern))]
+        if any("**" in step for step in steps):  # taken for a `*` it would match fewer files than its author thinks
+            hint = "an entry for each level: base/*.yaml, base/*/*.yaml"
+            raise Unreadable(f"`{pattern}`: there is no `**`, a step of a pattern is one folder", hint)
         number = next(number for number, step in enumerate(steps) if _is_glob(step))
         start = Path(os.path.normpath(_base(document, pattern).joinpath(*steps[:number])))
         found = sorted(self._expand(start, steps[number:]))

@@ -769,6 +769,8 @@ NOWHERE = {
     "none/*.yaml": "no file matches",
     "base/*.json": "no file matches",
     "base/*.yaml/x": "no file matches",
+    "**/*.yaml": "no `**`",
+    "base/**": "no `**`",
     "base": "no file",
     ".": "no file",
     "base/": "no file",
