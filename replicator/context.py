@@ -11,6 +11,7 @@ from replicator.expression.template import Call, Expr, Path, Template, parse
 from replicator.expression.values import MAX_TEXT, OMIT, STRUCTURAL, Failure, Kind, text_of
 from replicator.kinds import CLUSTER_SCOPED
 from replicator.model import IslandType, TypePort, Unit
+from replicator.names import Rule
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
 from replicator.patch import At, Unfit, merge
@@ -20,15 +21,15 @@ from replicator.sources import (
     Atom,
     Bounded,
     Computed,
-    HostName,
     Inner,
     NotAbove,
     Peer,
+    Ruled,
     assemble,
     in_range,
     reads,
 )
-from replicator.tree import Hole, Leaf, List, Map, Origin, Source, Text, Tree, text, tree
+from replicator.tree import Hole, Leaf, List, Map, Origin, Source, Text, Tree, leaf, text, tree
 
 ISLAND_NAME = Hole("name", Atom(("island", "name")))
 ISLAND_KEY = Hole("label", Atom(("island", "key")))
@@ -381,6 +382,9 @@ class Context:
         """A scalar that is an integer in a range, known or not."""
         made = self.scalar(scalar)
         value = made.value if isinstance(made, Leaf) else None
+        if made is None:
+            self.fail(Failure("`omit` is no number, and this one cannot be left out"), scalar)
+            return Leaf(0)
         if isinstance(value, Hole):
             return Leaf(Hole("int", Bounded(value.source, least, most)), Origin(scalar.place, "type"))
         try:
@@ -389,16 +393,23 @@ class Context:
             self.fail(failure, scalar)
             return Leaf(0)
 
-    def host_name(self, scalar: Scalar) -> Text:
-        """A text that is a host's name, known or not."""
-        judged = HostName(self.text(scalar))
+    def ruled(self, content: Text, rule: Rule, place: Place) -> Leaf:
+        """A text that must be as a rule says, known or not."""
+        judged = Ruled(content, rule)
+        origin = Origin(place, "type")
         if judged.reads:
-            return (Hole("text", judged),)
+            return Leaf((Hole("text", judged),), origin)
         try:
-            return (judged.value(None),)
+            return leaf((judged.value(None),), origin)
         except Failure as failure:
-            self.fail(failure, scalar)
-            return ()
+            self.found.append(Diagnostic(failure.code, str(failure), place, hint=failure.hint))
+            return Leaf("", origin)
+
+    def ruled_text(self, scalar: Scalar, rule: Rule) -> Leaf:
+        """A scalar as text that must be as a rule says; what is no text at all is told once."""
+        before = len(self.found)
+        content = self.text(scalar)
+        return self.ruled(content, rule, scalar.place) if len(self.found) == before else Leaf("")
 
     def not_above(self, number: Leaf, most: Leaf, field: str) -> Leaf:
         """An integer that is not more than another, which `field` names; known or not."""

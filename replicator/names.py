@@ -1,8 +1,11 @@
-"""Kubernetes' rules for names, and the names that the compiler makes: one place that knows every limit."""
+"""Kubernetes' rules for names and texts, and the names that the compiler makes: one place that knows every limit."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
 
 LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")  # RFC 1123
 LABEL_1035 = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")  # a Service's name
@@ -88,3 +91,51 @@ def is_config_key(key: str) -> bool:
 def claim_name(path: str) -> str:
     """The name of the claim template for a volume that is mounted at this path."""
     return re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-") or "data"
+
+
+# Texts that expressions give: what they must be
+
+
+class Rule(NamedTuple):
+    """What a text must be: `problem` says what is wrong with one, or ''; `code` and `hint` are for its diagnostic."""
+
+    problem: Callable[[str], str]
+    code: str
+    hint: str
+
+
+def _no_host(text: str) -> str:
+    return "" if is_subdomain(text) and not re.fullmatch(r"[0-9.]+", text) else f"`{text}` is no name of a host"
+
+
+def _no_size(text: str) -> str:
+    match = _QUANTITY.fullmatch(text)
+    return "" if match and match["number"].strip("0.") else f"`{text}` is no size"
+
+
+def _no_schedule(text: str) -> str:
+    return "" if _SCHEDULE.fullmatch(text) else f"`{text}` is no schedule"
+
+
+def _no_label_value(text: str) -> str:
+    return label_problem("key", text)
+
+
+# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+_QUANTITY = re.compile(r"\+?(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?")
+# https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax
+_FIELD = r"[0-9A-Za-z*?/,-]+"
+_SCHEDULE = re.compile(
+    rf"@(?:yearly|annually|monthly|weekly|daily|midnight|hourly|every [0-9.hmnsuµ]+)|\s*{_FIELD}(?:\s+{_FIELD}){{4}}\s*"
+)
+
+HOST = Rule(_no_host, "R0304", "a name in DNS: archive.example.net")  # an ExternalName Service takes no address
+SIZE = Rule(_no_size, "R0307", "more than nothing, as a quantity: 10Gi")
+SCHEDULE = Rule(_no_schedule, "R0307", 'five fields, minute first: "0 3 * * *"; or @daily')
+LABEL_VALUE_RULE = Rule(_no_label_value, "R0304", "")
+
+
+@cache
+def one_of(words: tuple[str, ...], what: str) -> Rule:
+    """That a text is one of some words, which are all that `what` can be."""
+    return Rule(lambda text: "" if text in words else f"{what} cannot be `{text}`", "R0307", " or ".join(words))

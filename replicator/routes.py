@@ -20,7 +20,7 @@ from replicator.parser.patterns import re2_problem
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Scalar
 from replicator.scope import ISLAND
-from replicator.sources import WEIGHT, Atom, Computed, NotEmpty, PathPart, assemble, reads
+from replicator.sources import WEIGHT, Atom, Computed, NotEmpty, PathPart, Ruled, assemble, reads
 from replicator.tree import Hole, Leaf, Source, Text, text
 from replicator.yaml_text import SAFE
 
@@ -573,7 +573,8 @@ class _Compiler:
         _, number = context.offered(port, implementation.name)
         try:
             known = number.value.source.value(island) if isinstance(number.value, Hole) else number.value
-            name, host = (assemble(part, island) for part in (full, context.host_name(implementation.host)))
+            name = assemble(full, island)
+            host = Ruled(context.text(implementation.host), names.HOST).value(island)
         except Failure as failure:
             self.say(failure.code, str(failure), place, failure.hint)
             return None

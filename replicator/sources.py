@@ -7,9 +7,9 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from replicator import names
 from replicator.expression.template import Call, Expr, Path
 from replicator.expression.values import Failure, text_of
+from replicator.names import Rule
 from replicator.tree import Hole, Source, Text, text
 
 if TYPE_CHECKING:
@@ -162,25 +162,11 @@ class NotAbove(NamedTuple):
         return int(number)
 
 
-class OneOf(NamedTuple):
-    """A text that must be one of some words, which are all that `what` can be."""
+class Ruled(NamedTuple):
+    """A text that must be as a rule says."""
 
     content: Text
-    words: tuple[str, ...]
-    what: str
-
-    @property
-    def reads(self) -> frozenset[Path]:
-        return reads(self.content)
-
-    def value(self, scope: Any) -> str:
-        return one_of(assemble(self.content, scope), self.words, self.what)
-
-
-class HostName(NamedTuple):
-    """A text that is a host's name in DNS: an ExternalName Service takes no other, and no address."""
-
-    content: Text
+    rule: Rule
 
     @property
     def reads(self) -> frozenset[Path]:
@@ -188,8 +174,8 @@ class HostName(NamedTuple):
 
     def value(self, scope: Any) -> str:
         made = assemble(self.content, scope)
-        if not names.is_subdomain(made) or re.fullmatch(r"[0-9.]+", made):
-            raise Failure(f"`{made}` is no name of a host", "a name in DNS: archive.example.net", "R0304")
+        if problem := self.rule.problem(made):
+            raise Failure(problem, self.rule.hint, self.rule.code)
         return made
 
 
@@ -236,14 +222,6 @@ def in_range(value: Any, least: int, most: int) -> int:
     if not least <= value <= most:
         raise Failure(f"{value} is out of range: from {least} to {most}")
     return value
-
-
-def one_of(value: Any, words: tuple[str, ...], what: str) -> str:
-    """The value, where it is one of some words. Raises `Failure`."""
-    if value not in words:
-        shown = f"`{value}`" if isinstance(value, (str, int, float)) else "this"
-        raise Failure(f"{what} cannot be {shown}", " or ".join(words), "R0307")
-    return str(value)
 
 
 class Volume(NamedTuple):

@@ -62,8 +62,8 @@ TABLE: dict[str, str] = {
     "expander": "diagnostics expander.islands expander.members expander.values expression.template expression.values"
     " model parser.source",
     # Once per shape: a Type in a Set to trees, by emitters that are blind to each other, and proved.
-    "context": "diagnostics expander.islands expression.template expression.values kinds model parser.source patch"
-    " scope sources tree",
+    "context": "diagnostics expander.islands expression.template expression.values kinds model names parser.source"
+    " patch scope sources tree",
     "gather": "context diagnostics kinds model parser.source",
     "links": "context diagnostics expander.islands expression.template model parser.source scope tree",
     "decisions": "context diagnostics expander.islands expression.template expression.values model parser.source scope",
@@ -72,10 +72,11 @@ TABLE: dict[str, str] = {
     "emitters": "",
     "emitters.labels": "context tree",
     "emitters.containers": "context diagnostics expression.values kinds model names parser.source patch sources tree",
-    "emitters.island": "context emitters.containers emitters.labels kinds model names parser.source patch tree",
-    "emitters.pods": "context diagnostics emitters.containers emitters.labels expander.islands expander.members"
-    " expression.values kinds model names parser.source patch sources tree",
-    "emitters.external": "context emitters.labels model tree",
+    "emitters.island": "context diagnostics emitters.containers emitters.labels kinds model names parser.source patch"
+    " tree",
+    "emitters.pods": "context diagnostics emitters.containers emitters.labels expander.islands"
+    " expander.members expression.values kinds model names parser.source patch sources tree",
+    "emitters.external": "context emitters.labels model names tree",
     "emitters.aggregate": "context diagnostics emitters.containers emitters.labels model tree",
     "emitters.resources": "context decisions diagnostics emitters.labels kinds model names parser.source references"
     " tree",

@@ -395,6 +395,28 @@ def test_labels_of_the_compiler_are_not_for_namespaces() -> None:
     assert faults(OWN, set_of(spec)) == [("R0304", "replicator.dev/island")]
 
 
+def test_labels_of_manifests_by_expressions() -> None:
+    text = type_of("""
+        params: {word: {type: string}, number: {type: integer, default: 5}}
+        resources:
+          - manifest:
+              apiVersion: v1
+              kind: ConfigMap
+              metadata: {name: x, labels: {word: "a-{{ params.word }}", number: "{{ params.number }}"}}
+    """)
+    [item] = compiled(text, set_of("islands: {eu: {params: {word: b}}}"))
+    assert item["metadata"]["labels"].items() >= {"word": "a-b", "number": "5"}.items()
+    bad = set_of("islands: {eu: {params: {word: b}}, us: {params: {word: b c}}}")
+    assert faults(text, bad) == [("R0304", '"a-{{ params.word }}"')]
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "a_b.example.net", "{{ island.key }}..net", "{{ params.domain }}"])
+def test_hosts_that_no_service_leads_to(host: str) -> None:
+    text = VM.replace("{{ island.key }}.{{ params.domain }}", host)
+    entries = "islands: {eu: {implementation: vm, params: {domain: A B}}}"
+    assert faults(text, set_of(entries)) == [("R0304", f'"{host}"')]
+
+
 def test_other_labels_of_a_set_are_on_its_objects_and_not_in_pods() -> None:
     labels = "labels: {team: a, app.kubernetes.io/version: '3', applyset.kubernetes.io/part-of: x}"
     text = set_of("islands: {eu: {}}").replace("namespace: shop}", f"namespace: shop, {labels}}}")

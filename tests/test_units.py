@@ -665,6 +665,72 @@ def test_containers_that_cannot_be(unit: str, code: str, at: str) -> None:
     assert faults(f"api: {unit}") == [(code, at)]
 
 
+STORED_AT = "kind: StatefulSet, image: a, storage: {/d: {size: "
+SERVED = "image: a, ports: {http: 80}, service: "
+CRON = "kind: CronJob, image: a, schedule: "
+
+
+@pytest.mark.parametrize(
+    ("unit", "code", "at"),
+    [
+        ("image: a, ports: {http: '{{ omit }}'}", "R0405", "'{{ omit }}'"),
+        ("image: a, ports: {http: {containerPort: 80, servicePort: '{{ omit }}'}}", "R0405", "'{{ omit }}'"),
+        ("image: a, autoscale: {max: '{{ omit }}', cpu: 70}", "R0202", "'{{ omit }}'"),
+        ("image: a, autoscale: {max: 3, cpu: '{{ omit }}'}", "R0202", "autoscale"),
+        ("image: a, autoscale: {max: 3, metrics: []}", "R0202", "autoscale"),
+        ("image: a, autoscale: {max: 3, metrics: '{{ params.word }}'}", "R0204", "'{{ params.word }}'"),
+        ("image: a, autoscale: {max: 3, metrics: '{{ params.map }}'}", "R0204", "'{{ params.map }}'"),
+        ("image: a, autoscale: {max: 3, metrics: '{{ params.words }}'}", "R0204", "'{{ params.words }}'"),
+        ("image: a, autoscale: {max: 3, cpu: 1, behavior: '{{ params.words }}'}", "R0204", "'{{ params.words }}'"),
+        ("image: a, autoscale: {max: 3, cpu: 1, behavior: '{{ params.word }}'}", "R0204", "'{{ params.word }}'"),
+        (STORED_AT + "'{{ params.word }}'}}", "R0307", "'{{ params.word }}'"),
+        (STORED_AT + "'{{ params.words }}'}}", "R0408", "'{{ params.words }}'"),
+        (STORED_AT + "'{{ omit }}'}}", "R0405", "'{{ omit }}'"),
+        (STORED_AT + "'{{ params.number - 3 }}Gi'}}", "R0307", "'{{ params.number - 3 }}Gi'"),
+        (STORED_AT + "lots}}", "R0307", "lots"),
+        (STORED_AT + "-1Gi}}", "R0307", "-1Gi"),
+        ("image: a, podMetadata: {labels: {a: '{{ params.word }} b'}}", "R0304", "'{{ params.word }} b'"),
+        (SERVED + "{labels: {a: '-{{ params.word }}'}}", "R0304", "'-{{ params.word }}'"),
+        (SERVED + "{labels: '{{ params.map }}'}", "R0204", "'{{ params.map }}'"),
+        (CRON + "'{{ params.word }}'", "R0307", "'{{ params.word }}'"),
+        (CRON + "'{{ params.number }}'", "R0307", "'{{ params.number }}'"),
+        (CRON + "'{{ omit }}'", "R0405", "'{{ omit }}'"),
+        (CRON + "'* * * *'", "R0307", "'* * * *'"),
+        ("image: '{{ params.number }}'", "R0405", "'{{ params.number }}'"),
+        ("image: '{{ params.words }}'", "R0405", "'{{ params.words }}'"),
+        ('image: \'{{ params.word | replace("x", "") }}\'', "R0405", ""),
+        ("image: a, imagePullPolicy: Sometimes", "R0307", "Sometimes"),
+        ("image: a, imagePullPolicy: '{{ params.word }}'", "R0307", "'{{ params.word }}'"),
+        ("image: a, terminationMessagePolicy: '{{ params.word }}'", "R0307", "'{{ params.word }}'"),
+    ],
+)
+def test_values_that_a_cluster_would_refuse(unit: str, code: str, at: str) -> None:
+    [(found, where)] = faults(f"api: {{{unit}}}")
+    assert found == code
+    assert where == at or not at
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "image: a, replicas: '{{ omit }}'",
+        "image: a, autoscale: {min: '{{ omit }}', max: 3, cpu: 70, memory: '{{ omit }}', metrics: '{{ omit }}'}",
+        "image: a, autoscale: {max: 3, cpu: 1, behavior: '{{ omit }}'}",
+        STORED_AT + "'{{ params.number }}'}}",
+        STORED_AT + "'1.5Gi', storageClassName: '{{ params.number }}'}}",
+        STORED_AT + "'1e9', storageClassName: '{{ omit }}'}}",
+        SERVED + "{labels: {a: '{{ params.number }}', b: 5, c: '{{ omit }}'}, annotations: {a: true, b: '{{ 1 }}'}}",
+        "image: a, podMetadata: {labels: {a: '{{ params.word }}.b', b: '{{ params.number }}', c: ''}}",
+        CRON + "'@hourly'",
+        CRON + "'{{ params.number }} 1-5 */2 JAN,MAR ?'",
+        "image: a, workingDir: '{{ params.number }}', imagePullPolicy: '{{ omit }}'",
+        "image: a, ports: {http: {containerPort: 80, appProtocol: '{{ omit }}'}}",
+    ],
+)
+def test_values_that_a_cluster_takes(unit: str) -> None:
+    assert compiled(f"api: {{{unit}}}")
+
+
 @pytest.mark.parametrize(
     ("field", "expression"),
     [

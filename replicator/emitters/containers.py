@@ -17,7 +17,7 @@ from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
 from replicator.parser.source import Sequence as SequenceNode
 from replicator.patch import At, merge, ordered
-from replicator.sources import Digest, OneOf, Volume, assemble, one_of, reads
+from replicator.sources import Digest, Volume, assemble, reads
 from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, leaf, mapping, text, tree
 
 FILES_ANNOTATION = "replicator.dev/files"
@@ -27,8 +27,10 @@ def container(context: Context, unit: Unit) -> Map:
     """The unit's container."""
     downward: set[str] = set()
     image = context.scalar(unit.image)
-    if image is None or (isinstance(image, Leaf) and not isinstance(image.value, (str, tuple))):
+    if not isinstance(image, Leaf) or not isinstance(image.value, (str, tuple)) or not image.value:
         context.fail(Failure("a container needs an image, as text"), unit.image)
+    elif isinstance(image.value, tuple) and len(image.value) == 1:
+        image = context.ruled(image.value, _IMAGE, unit.image.place)
     fields: dict[str, Any] = {"name": unit.name, "image": image or ...}
     context.downward = downward if context.pods else None
     for field in ("command", "args"):
@@ -67,7 +69,15 @@ def container(context: Context, unit: Unit) -> Map:
     return ordered(merged, CONTAINER_ORDER)
 
 
+_IMAGE = names.Rule(lambda text: "" if text else "a container needs an image, as text", "R0405", "")
 _TEXTS = ("command", "args")
+# Fields that are one text, and the words that it must be one of, where there are such.
+_WORDS: dict[str, tuple[str, ...]] = {
+    "imagePullPolicy": ("Always", "IfNotPresent", "Never"),
+    "terminationMessagePath": (),
+    "terminationMessagePolicy": ("File", "FallbackToLogsOnError"),
+    "workingDir": (),
+}
 _LISTS = frozenset(["envFrom", "resizePolicy", "volumeDevices", "volumeMounts", *_TEXTS])
 _MAPS = frozenset("lifecycle livenessProbe readinessProbe resources securityContext startupProbe".split())
 
@@ -75,6 +85,9 @@ _MAPS = frozenset("lifecycle livenessProbe readinessProbe resources securityCont
 def _passed(context: Context, field: str, node: Node) -> Any:
     """A Container's field as it is; where an expression gives it, of the right type."""
     made = context.value(node)
+    if field in _WORDS and isinstance(node, Scalar) and made is not None:
+        words = _WORDS[field]
+        return context.ruled_text(node, names.one_of(words, f"`{field}`")) if words else _text_leaf(context, node)
     if isinstance(node, Scalar) and made is not None:
         wanted = List if field in _LISTS else Map if field in _MAPS else Leaf
         if not isinstance(made, wanted):
@@ -265,13 +278,19 @@ def claims(context: Context, unit: Unit) -> list[Tree]:
         assert isinstance(claim, MappingNode)
         storage_class = claim.items.get("storageClassName")
         size = claim.items["size"]
+        assert isinstance(size, Scalar)
         spec = {
             "accessModes": claim.data.get("accessModes", ["ReadWriteOnce"]),
-            "storageClassName": ... if storage_class is None else context.value(storage_class),
-            "resources": {"requests": {"storage": context.value(size)}},
+            "storageClassName": _text_or_none(context, storage_class),
+            "resources": {"requests": {"storage": context.ruled_text(size, names.SIZE)}},
         }
         made.append(tree({"metadata": {"name": _claim_name(path, claim)}, "spec": spec}, Origin(claim.place, "type")))
     return made
+
+
+def _text_or_none(context: Context, node: Node | None) -> Any:
+    """A text, unless it is not given or is `omit`."""
+    return _text_leaf(context, node) if isinstance(node, Scalar) and context.scalar(node) is not None else ...
 
 
 RETENTION = {"whenDeleted": "Retain", "whenScaled": "Retain"}
@@ -322,37 +341,46 @@ def _restarting(context: Context, spec: Map, kind: str) -> Map:
     policy = spec.get("restartPolicy")
     if not isinstance(policy, Leaf) or policy.origin.place is None:
         return spec
-    words, what = RESTARTS.get(kind, ("Always",)), f"the restartPolicy of a {kind}'s pods"
-    if isinstance(policy.value, (tuple, Hole)):
-        content = policy.value if isinstance(policy.value, tuple) else (policy.value,)
-        judged = Leaf((Hole("text", OneOf(content, words, what)),), policy.origin)
-        return Map(tuple((key, judged if child is policy else child) for key, child in spec.items), spec.origin)
-    try:
-        one_of(policy.value, words, what)
-    except Failure as failure:
-        context.found.append(Diagnostic(failure.code, str(failure), policy.origin.place, hint=failure.hint))
-    return spec
+    rule = names.one_of(RESTARTS.get(kind, ("Always",)), f"the restartPolicy of a {kind}'s pods")
+    judged = context.ruled(_content(policy), rule, policy.origin.place)
+    return Map(tuple((key, judged if child is policy else child) for key, child in spec.items), spec.origin)
+
+
+def _content(node: Leaf) -> Text:
+    """A scalar as text."""
+    if isinstance(node.value, tuple):
+        return node.value
+    return (node.value if isinstance(node.value, Hole) else str(node.value),)
 
 
 def pod_template(context: Context, labels: dict[str, Any], units: list[Unit], kind: str) -> Map:
     """The pod template of some units in a workload of a kind; their `podMetadata` is put on the pods."""
     annotations: dict[str, Any] = {}
     for unit in units:
-        labels = {**labels, **_texts(context, unit.pod_labels)}
-        annotations |= _texts(context, unit.pod_annotations)
+        labels = {**labels, **label_texts(context, unit.pod_labels)}
+        annotations |= texts(context, unit.pod_annotations)
     if any(unit_files(context, unit) for unit in units):
         annotations[FILES_ANNOTATION] = files_digest(context, units)
     metadata = {"labels": labels, "annotations": annotations or ...}
     return mapping({"metadata": metadata, "spec": pod_spec(context, units, kind)})
 
 
-def _texts(context: Context, node: MappingNode | None) -> dict[str, Any]:
-    """Labels or annotations: every value is text."""
-    texts: dict[str, Any] = {}
+def texts(context: Context, node: MappingNode | None) -> dict[str, Leaf]:
+    """Annotations: every value is text."""
+    found: dict[str, Leaf] = {}
     for key, value in (node.items if node else {}).items():
         if isinstance(value, Scalar) and context.scalar(value) is not None:
-            texts[key] = _text_leaf(context, value)
-    return texts
+            found[key] = _text_leaf(context, value)
+    return found
+
+
+def label_texts(context: Context, node: MappingNode | None) -> dict[str, Leaf]:
+    """Labels: every value is text, and such as a label may have."""
+    found = texts(context, node)
+    for key, value in found.items():
+        if isinstance(value.value, tuple) and value.origin.place is not None:
+            found[key] = context.ruled(value.value, names.LABEL_VALUE_RULE, value.origin.place)
+    return found
 
 
 def service_ports(context: Context, units: list[Unit], headless: bool = False) -> List:

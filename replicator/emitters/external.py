@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from replicator import names
 from replicator.context import Context
 from replicator.emitters import labels
 from replicator.model import External, TypePort
@@ -21,6 +22,7 @@ def emit(context: Context, implementation: External) -> Iterator[Manifest]:
         if named is not None:
             services.setdefault(named.text, []).append(port)
     origin = Origin(implementation.place, "type")
+    host = implementation.host
     for local, offered in services.items():
         # The host has one port, so all that lead to it are one of the Service: it takes no two of one number.
         first = min(offered, key=lambda port: port.name)
@@ -29,7 +31,7 @@ def emit(context: Context, implementation: External) -> Iterator[Manifest]:
         metadata = labels.metadata(leaf(name, origin), context.namespace, labels.of_object(context, local))
         spec = {
             "type": "ExternalName",
-            "externalName": leaf(context.host_name(implementation.host), Origin(implementation.host.place, "type")),
+            "externalName": context.ruled_text(host, names.HOST),
             "ports": ports,
         }
         body = mapping({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}, origin)

@@ -7,13 +7,23 @@ from typing import Any
 
 from replicator import names
 from replicator.context import COUNTS, ISLAND_NAME, Context
+from replicator.diagnostics import Diagnostic
 from replicator.emitters import labels
-from replicator.emitters.containers import RETENTION, claims, files_body, pod_template, service_ports
+from replicator.emitters.containers import (
+    RETENTION,
+    claims,
+    files_body,
+    label_texts,
+    pod_template,
+    service_ports,
+    texts,
+)
 from replicator.kinds import WORKLOAD_ORDER
 from replicator.model import Unit
-from replicator.parser.source import Scalar
+from replicator.parser.source import Mapping as MappingNode
+from replicator.parser.source import Node, Scalar
 from replicator.patch import At, merge, ordered
-from replicator.tree import Leaf, Manifest, Map, Origin, Tree, leaf, mapping, tree
+from replicator.tree import Leaf, List, Manifest, Map, Origin, Tree, leaf, mapping, tree
 
 API_VERSIONS = {"Job": "batch/v1", "CronJob": "batch/v1"}
 
@@ -65,11 +75,16 @@ def _service(context: Context, unit: Unit) -> Manifest:
     made = manifest(context, "v1", "Service", unit.name, unit, {"spec": spec})
     if unit.service is None:
         return made
-    given = context.value(unit.service)
-    assert isinstance(given, Map)
-    metadata = Map(tuple(item for item in given.items if item[0] in ("labels", "annotations")))
-    spec = Map(tuple(item for item in given.items if item[0] not in ("labels", "annotations")))
-    body = merge(made.body, mapping({"metadata": metadata, "spec": spec}))
+    metadata: dict[str, Any] = {}
+    for field, texts_of in (("labels", label_texts), ("annotations", texts)):
+        node = unit.service.items.get(field)
+        if isinstance(node, MappingNode):
+            metadata[field] = texts_of(context, node)
+        elif node is not None:
+            context.found.append(Diagnostic("R0204", f"`{field}` is written out, as a map", node.place))
+    fields = {key: child for key, child in unit.service.items.items() if key not in ("labels", "annotations")}
+    given = {key: value for key, child in fields.items() if (value := context.value(child)) is not None}
+    body = merge(made.body, mapping({"metadata": metadata, "spec": given}))
     assert isinstance(body, Map)
     return made._replace(body=body)
 
@@ -80,7 +95,7 @@ def _workload(context: Context, unit: Unit) -> Manifest:
     template = pod_template(context, labels.of_pod(context, unit.name), [unit], unit.kind)
     spec: Tree = mapping(
         {
-            "replicas": ... if unit.replicas is None else context.number(unit.replicas, *COUNTS),
+            "replicas": _given(context, unit.replicas, 0) or ...,
             "selector": ... if job else {"matchLabels": labels.selector(unit.name)},
             "serviceName": leaf(context.object_name(_headless(unit))) if stateful else ...,
             "persistentVolumeClaimRetentionPolicy": RETENTION if unit.storage else ...,
@@ -89,31 +104,51 @@ def _workload(context: Context, unit: Unit) -> Manifest:
         }
     )
     if unit.kind == "CronJob" and unit.schedule is not None:
-        spec = mapping({"schedule": context.scalar(unit.schedule), "jobTemplate": {"spec": spec}})
+        schedule = context.ruled_text(unit.schedule, names.SCHEDULE)
+        spec = mapping({"schedule": schedule, "jobTemplate": {"spec": spec}})
     spec = context.merged(spec, unit.spec, At("", "spec"))
     assert isinstance(spec, Map)
     api_version = API_VERSIONS.get(unit.kind, "apps/v1")
     return manifest(context, api_version, unit.kind, unit.name, unit, {"spec": ordered(spec, WORKLOAD_ORDER)})
 
 
+def _given(context: Context, node: Node | None, least: int) -> Leaf | None:
+    """A number of a unit that may be left out, by `omit` too."""
+    if not isinstance(node, Scalar) or context.scalar(node) is None:
+        return None
+    return context.number(node, least, COUNTS[1])
+
+
+def _metrics(context: Context, node: Node | None) -> tuple[Tree, ...]:
+    """Further metrics of an autoscaler."""
+    made = context.value(node) if node is not None else None
+    items = made.items if isinstance(made, List) else ()
+    listed = isinstance(made, List) and all(isinstance(item, Map) for item in items)
+    if node is not None and made is not None and not listed:
+        context.found.append(Diagnostic("R0204", "`metrics` is a list of maps", node.place))
+    return items
+
+
 def _autoscaler(context: Context, unit: Unit) -> Manifest:
     """https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/horizontal-pod-autoscaler-v2/"""
     assert unit.autoscale
-    given = unit.autoscale.items
-
-    def number(field: str) -> Leaf | None:
-        node = given.get(field)
-        return context.number(node, 1, COUNTS[1]) if isinstance(node, Scalar) else None
-
+    given, said = unit.autoscale, len(context.found)
     metrics: list[Tree] = []
     for resource in ("cpu", "memory"):
-        percent = number(resource)
+        percent = _given(context, given.items.get(resource), 1)
         if percent is not None:
             target = {"type": "Utilization", "averageUtilization": percent}
             metrics.append(tree({"type": "Resource", "resource": {"name": resource, "target": target}}))
-    further = context.value(given["metrics"]) if "metrics" in given else None
-    metrics += getattr(further, "items", ())
-    least, most = number("min"), number("max")
+    metrics += _metrics(context, given.items.get("metrics"))
+    least, most = _given(context, given.items.get("min"), 1), _given(context, given.items["max"], 1)
+    if not metrics and len(context.found) == said:
+        place = unit.node.key_place("autoscale")
+        context.found.append(Diagnostic("R0202", "an autoscaler needs a metric: cpu, memory or metrics", place))
+    if most is None:
+        context.found.append(Diagnostic("R0202", "an autoscaler needs a `max`", given.items["max"].place))
+    behavior = context.value(given.items["behavior"]) if "behavior" in given.items else None
+    if not isinstance(behavior, Map) and behavior is not None:
+        context.found.append(Diagnostic("R0204", "`behavior` is a map", given.items["behavior"].place))
     spec = {
         "scaleTargetRef": {
             "apiVersion": "apps/v1",
@@ -122,7 +157,7 @@ def _autoscaler(context: Context, unit: Unit) -> Manifest:
         },
         "minReplicas": 1 if least is None or most is None else context.not_above(least, most, "max"),
         "maxReplicas": most,
-        "metrics": metrics or ...,
-        "behavior": (context.value(given["behavior"]) if "behavior" in given else None) or ...,
+        "metrics": metrics,
+        "behavior": behavior or ...,
     }
     return manifest(context, "autoscaling/v2", "HorizontalPodAutoscaler", unit.name, unit, {"spec": spec})

@@ -15,7 +15,7 @@ from replicator.model import Resource
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Sequence
 from replicator.references import mark
-from replicator.tree import Leaf, List, Manifest, Map, Origin, Text, Tree, leaf, mapping, text
+from replicator.tree import Hole, Leaf, List, Manifest, Map, Origin, Text, Tree, leaf, mapping, text
 
 
 def emit(context: Context, resources: tuple[Resource, ...]) -> Iterator[Manifest]:
@@ -103,7 +103,7 @@ def _object(context: Context, body: Map) -> Manifest | None:
         kind,
         name,
         namespace,
-        _with_metadata(body, metadata, name, namespace, extra),
+        _with_metadata(body, metadata, name, namespace, {**_labels(context, metadata), **extra}),
         Origin(body.origin.place, "resource"),
         local=local,
         once=once,
@@ -118,12 +118,23 @@ def _select(context: Context) -> Map | None:
     return mapping({labels.ISLAND: labels.of_island(context)[labels.ISLAND]})
 
 
-def _with_metadata(body: Map, metadata: Map, name: Text, namespace: Text, extra: dict[str, Any] | Any) -> Map:
+def _labels(context: Context, metadata: Map) -> dict[str, Tree]:
+    """The labels of the manifest itself; those that expressions give are such as a label may be."""
+    own = metadata.get("labels")
+    found = dict(own.items) if isinstance(own, Map) else {}
+    for key, value in found.items():
+        if isinstance(value, Leaf) and isinstance(value.value, (tuple, Hole)) and value.origin.place is not None:
+            content = value.value if isinstance(value.value, tuple) else (value.value,)
+            found[key] = context.ruled(content, names.LABEL_VALUE_RULE, value.origin.place)
+    return found
+
+
+def _with_metadata(body: Map, metadata: Map, name: Text, namespace: Text, own: dict[str, Any]) -> Map:
     given = dict(metadata.items)
-    own = given.pop("labels", None)
+    given.pop("labels", None)
     given.pop("namespace", None)
     written = given.pop("name")
-    joined = mapping({**dict(own.items if isinstance(own, Map) else ()), **extra})
+    joined = mapping(own)
     made = mapping(
         {
             "name": leaf(name, written.origin if isinstance(written, Leaf) else body.origin),
