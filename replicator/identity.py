@@ -158,17 +158,16 @@ def _may_clash(one: Named, other: Named) -> bool:
     )
 
 
-def _clash(full: str, *sides: tuple[Named, Island | None]) -> Diagnostic:
+def _clash(full: str, other: tuple[Named, Island | None], here: tuple[Named, Island | None]) -> Diagnostic:
     namespace, name = full.split("\n")
     where = f" in the namespace `{namespace}`" if namespace else ""
     related = []
-    for one, island in sides[:1]:
-        if one.place is not None:
-            related.append(Related("the other is made from this", one.place))
-        if island is not None:
-            related.append(Related("for this island", island_place(island)))
-    (last, island) = sides[-1]
-    if island is not None and last.place is not None:
+    (one, of), (last, island) = other, here
+    if one.place is not None:
+        related.append(Related("the other is made from this", one.place))
+    if of is not None and island_place(of) != one.place:
+        related.append(Related("for this island", island_place(of)))
+    if island is not None and last.place is not None and island_place(island) != last.place:
         related.append(Related("here for this island", island_place(island)))
     message = f"two objects are the {last.kind} `{name}`{where}"
     hint = "rename a Set, a key or a unit: names are joined with `-`"

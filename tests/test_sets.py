@@ -1468,3 +1468,25 @@ def test_names_that_run_together() -> None:
     text = set_of("islands: {eu: {}, eu-cell-0: {}}", type_name="region")
     found = faults(NESTED, text)
     assert [code for code, _ in found] == ["R0507"]
+
+
+# Names and policies of pods
+
+
+def test_a_service_of_a_pod_that_is_called_like_another_set() -> None:
+    """Both names follow from the Sets', so that is where to change one."""
+    text = type_of("units: {api: {image: 'api:1', ports: {http: 80}}}")
+    pods = "form: pods\nreplicas: 2"
+    [one] = run("".join((text, set_of(pods, "web"), set_of(pods, "web-1")))).diagnostics
+    lines = "".join((text, set_of(pods, "web"), set_of(pods, "web-1"))).split("\n")
+    assert one.code == "R0507"
+    assert one.place is not None
+    assert "name: web-1," in lines[one.place.line - 1]
+    assert [related.message for related in one.related] == ["the other is made from this"]
+    assert "name: web," in lines[one.related[0].place.line - 1]
+
+
+def test_pods_of_a_set_are_restarted_always() -> None:
+    text = type_of("units: {api: {image: 'api:1', pod: {restartPolicy: Never}}}")
+    assert faults(text, set_of("form: pods\nreplicas: 2")) == [("R0307", "Never")]
+    assert compiled(text.replace("Never", "Always"), set_of("form: pods\nreplicas: 2"))

@@ -210,7 +210,8 @@ def _manifest(
     of_island: bool = False,
 ) -> Manifest:
     own = labels.of_object(context, component, of_island)
-    origin = Origin(context.type.metadata.name_node.place, "type")
+    unit = context.type.units.get(component)  # else it is of the Set, whose name it has
+    origin = Origin(unit.place, "type") if unit else Origin(context.plan.model.metadata.name_node.place, "set")
     metadata = labels.metadata(leaf(name, origin), context.namespace, own)
     whole = mapping({"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}, origin)
     local = _fixed(name).removeprefix(
