@@ -81,6 +81,7 @@ class _Binder:
         self.stencils: dict[str, Stencil] = {}
         self.once: dict[tuple[str, str, Text], Bound] = {}
         self.shared_names: dict[tuple[str, str], Text] = {}
+        self.example: Island | None = None  # of the shape that is bound, where there are several
 
     @property
     def varies(self) -> bool:
@@ -158,6 +159,7 @@ class _Binder:
     def judge_ports(self, made: Iterable[Manifest], context: Context) -> None:
         """The ports of the Type's interface are those of Services that the island has, each with such a port."""
         services = {one.local: one for one in made if one.kind == "Service"}
+        island = (Related("for this island", island_place(self.example)),) if self.example else ()
         for port in context.type.ports.values():
             if port.service is None:
                 continue
@@ -165,7 +167,7 @@ class _Binder:
             if service is None:
                 message = f"the island has no Service `{port.service.text}`"
                 hint = nearest(port.service.text, services) if services else "a Service in `resources`"
-                self.found.append(Diagnostic("R0303", message, port.service.place, hint=hint))
+                self.found.append(Diagnostic("R0303", message, port.service.place, hint=hint, related=island))
                 continue
             numbers = _service_ports(service)
             unknown = [number.origin.place for number in numbers if isinstance(number.value, Hole)]
@@ -173,7 +175,7 @@ class _Binder:
             if not any(number.value == port.port.data or isinstance(number.value, Hole) for number in numbers):
                 known = ", ".join(str(number.value) for number in numbers)
                 message = f"the Service `{port.service.text}` has no port {port.port.text}"
-                related = (Related("the Service", place),) if (place := service.origin.place) else ()
+                related = (Related("the Service", place), *island) if (place := service.origin.place) else island
                 hint = f"it has {known}" if known else ""
                 self.found.append(Diagnostic("R0303", message, port.port.place, hint=hint, related=related))
 
@@ -186,7 +188,8 @@ class _Binder:
             return ()
         shapes = {self.shape(island): island for island in self.plan.islands} if self.varies else {}
         shapes = shapes or {self.shape(self.first): self.first}
-        for shape in shapes:
+        for shape, island in shapes.items():
+            self.example = island if self.varies else None
             self.found += _too_long(self.plan, self.stencil(shape))
         if not self.context.pods:
             self.found += patching.unused(self.plan.model.patches, self.used)

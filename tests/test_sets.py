@@ -1198,6 +1198,21 @@ def test_a_port_of_the_type_by_a_parameter_is_judged_by_its_value() -> None:
     assert faults(text, set_of("islands: {eu: {}, us: {params: {port: 81}}}")) == [("R0303", "80")]
 
 
+def test_a_port_of_the_type_is_there_in_every_island() -> None:
+    text = type_of("""
+        params: {metrics: {type: boolean, default: false}}
+        rewriteHosts: none
+        ports: {metrics: {service: metrics, port: 9090}}
+        resources:
+          - when: "{{ params.metrics }}"
+            manifest: {apiVersion: v1, kind: Service, metadata: {name: metrics}, spec: {ports: [{port: 9090}]}}
+    """)
+    [one] = run(text + set_of("islands: {eu: {params: {metrics: true}}, us: {}}")).diagnostics
+    assert one.code == "R0303"
+    assert [related.message for related in one.related] == ["for this island"]
+    assert compiled(text, set_of("islands: {eu: {params: {metrics: true}}}"))
+
+
 # What exists outside
 
 
