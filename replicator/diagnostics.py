@@ -9,7 +9,10 @@ Severity = Literal["error", "warning"]
 
 
 class Place(NamedTuple):
-    """A range of a source text. Lines and columns are 1-based and count code points; the end is exclusive."""
+    """A range of a source text. Lines and columns are 1-based and count code points; the end is exclusive.
+
+    Lines are those of `lines_of`.
+    """
 
     file: str
     line: int
@@ -120,6 +123,14 @@ CODES: dict[str, str] = {
     "R0804": "a file in the way that was not written by replicator",
     "R0805": "a stored document whose files are not stored",
 }
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, without their ends. As for YAML, a lone carriage return ends a line too.
+
+    https://yaml.org/spec/1.2.2/#54-line-break-characters
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 _MAX_MESSAGE = 400  # characters

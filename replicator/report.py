@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from unicodedata import category, east_asian_width
 
-from replicator.diagnostics import Diagnostic, Place
+from replicator.diagnostics import Diagnostic, Place, lines_of
 
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "help": "\x1b[1;36m"}
 _LONGEST_LINE = 160
@@ -19,7 +19,7 @@ def as_text(found: Sequence[Diagnostic], sources: Mapping[str, str], colour: boo
     """
     if not found:
         return ""
-    lines = {name: text.split("\n") for name, text in sources.items() if _is_named(name, found)}
+    lines = {name: lines_of(text) for name, text in sources.items() if _is_named(name, found)}
     blocks = [_block(diagnostic, lines, colour) for diagnostic in found]
     return "\n".join([*blocks, _count(found), ""])
 
@@ -84,7 +84,7 @@ def _snippet(arrow: str, place: Place, lines: Mapping[str, list[str]], note: str
     text = lines.get(place.file, [])
     if not 1 <= place.line <= len(text):
         return [f"{where} {printable(note)}".rstrip()]
-    line = text[place.line - 1].rstrip("\r")
+    line = text[place.line - 1]
     start = min(place.column - 1, len(line))
     end = place.end_column - 1 if place.end_line == place.line else len(line)
     end = max(min(end, len(line)), start)

@@ -155,7 +155,7 @@ def _judge_values(plan: SetPlan, layers: Layers, found: list[Diagnostic]) -> Non
         return
     once = late - varying
     for name in sorted(once):
-        _judge_value(plan, name, plan.base[name], None, found)
+        _judge_value(plan, layers, name, plan.base[name], None, found)
     each = sorted((late & varying) | {name for name in varying if plan.type.params[name].kind == "map"})
     dynamic = (
         any(isinstance(value, Dynamic) for island in plan.islands for value in island.own.values())
@@ -166,37 +166,44 @@ def _judge_values(plan: SetPlan, layers: Layers, found: list[Diagnostic]) -> Non
         return
     for island in plan.islands:
         found += [_missing(plan, name, island) for name in required if name not in island.own]
-        for name in varying:
+        for name in sorted(varying):
             value = island.own.get(name, plan.base.get(name))
             if value is not None and _is_late(plan.type.params[name], value):
-                _judge_value(plan, name, value, island, found)
+                _judge_value(plan, layers, name, value, island, found)
 
 
 def _is_late(param: Param, value: Any) -> bool:
     return isinstance(value, Dynamic) or param.kind == "map"
 
 
-def _judge_value(plan: SetPlan, name: str, value: Any, island: Island | None, found: list[Diagnostic]) -> None:
+def _judge_value(
+    plan: SetPlan, layers: Layers, name: str, value: Any, island: Island | None, found: list[Diagnostic]
+) -> None:
     param = plan.type.params[name]
-    node = value.node if isinstance(value, Dynamic) else _written(plan, name, island)
+    written = [value.node] if isinstance(value, Dynamic) else list(_written(plan, layers, name, island))
     try:
         known = value.evaluate(island) if isinstance(value, Dynamic) and island else value
         if known is OMIT:
             raise Failure("`omit` gives a parameter no value", "leave the parameter out, or give it a value")
     except Failure as failure:
-        found.append(Diagnostic(failure.code, str(failure), node.place, hint=failure.hint))
+        found.append(Diagnostic(failure.code, str(failure), written[0].place, hint=failure.hint))
         return
     if not param.fits(known):
-        found.append(misfit(param, known, node))
+        found.append(misfit(param, known, *written))
 
 
-def _written(plan: SetPlan, name: str, island: Island | None) -> Node:
-    """The strongest node that gives a parameter's value, for the place of a diagnostic."""
+def _written(plan: SetPlan, layers: Layers, name: str, island: Island | None) -> Iterator[Node]:
+    """What gives a parameter's value, the strongest first; at last the Set, for a value of the command line."""
     entry = island.entry if island else None
-    for holder in (entry.get("params") if isinstance(entry, MappingNode) else None, plan.model.params):
+    holders: list[Node | None] = [entry.get("params") if isinstance(entry, MappingNode) else None]
+    if island is not None:
+        holders += [plan.model.overrides[number].params for number in reversed(layers.hits(island.key))]
+    for holder in (*holders, plan.model.params):
         if isinstance(holder, MappingNode) and name in holder.items:
-            return holder.items[name]
-    return plan.type.params[name].default or plan.model.metadata.name_node
+            yield holder.items[name]
+    if (default := plan.type.params[name].default) is not None:
+        yield default
+    yield plan.model.metadata.name_node
 
 
 def _missing(plan: SetPlan, name: str, island: Island | None) -> Diagnostic:

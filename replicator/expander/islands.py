@@ -27,9 +27,13 @@ class Dynamic(NamedTuple):
 
     def evaluate(self, island: Island) -> Any:
         """The value for one island. Raises `Failure`."""
+
+        def evaluate(expression: Expr) -> Any:
+            return _evaluate(expression, island)
+
         value: Any = None
         for layer in self.layers:
-            value = merged(value, evaluate_node(layer, island) if isinstance(layer, Node) else layer)
+            value = merged(value, evaluated(layer, evaluate) if isinstance(layer, Node) else layer)
         return value
 
 
@@ -225,20 +229,27 @@ def merged(weak: Any, strong: Any) -> Any:
     return strong
 
 
-def evaluate_node(node: Node, island: Island) -> Any:
-    """The plain value of a node whose expressions use `island`. Raises `Failure`."""
+def evaluated(node: Node, evaluate: Callable[[Expr], Any]) -> Any:
+    """The plain value of a node, given what its expressions are. Raises what `evaluate` raises, and `Failure`."""
     if isinstance(node, Scalar):
         template = parse(node.text)
         if "{{" not in node.text:
             return node.data
         if template.whole:
-            return _evaluate(template.whole, island)
-        return "".join(part if isinstance(part, str) else text_of(_evaluate(part, island)) for part in template.parts)
+            return evaluate(template.whole)
+        return "".join(part if isinstance(part, str) else text_of(evaluate(part)) for part in template.parts)
     if isinstance(node, MappingNode):
-        return {key: evaluate_node(child, island) for key, child in node.items.items()}
+        return {key: evaluated(child, evaluate) for key, child in node.items.items()}
     if isinstance(node, SequenceNode):
-        return [evaluate_node(child, island) for child in node.items]
+        return [evaluated(child, evaluate) for child in node.items]
     return node.data
+
+
+def constant(expression: Expr) -> Any:
+    """The value of an expression that reads nothing. Raises KeyError where it does, and `Failure`."""
+    if expression.program is None or expression.reads or expression.calls:
+        raise KeyError(expression.text)
+    return expression.program.run(lambda path: None, lambda call: None)
 
 
 def _evaluate(expression: Expr, island: Island) -> Any:

@@ -8,7 +8,8 @@ from fnmatch import translate
 from typing import Any, NamedTuple
 
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
-from replicator.expander.islands import Dynamic, merged
+from replicator.expander.islands import Dynamic, constant, evaluated, merged
+from replicator.expression.values import Failure
 from replicator.model import IslandSet, Param
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
@@ -73,8 +74,14 @@ class Layers:
                 self.found.append(Diagnostic("R0502", message, node.key_place(name), hint=nearest(name, self.params)))
                 continue
             if _uses_expressions(child):
-                values[name] = Dynamic((child,), child)
-                continue
+                try:
+                    data = evaluated(child, constant)
+                except KeyError:
+                    values[name] = Dynamic((child,), child)
+                    continue
+                except Failure as failure:
+                    self.found.append(Diagnostic(failure.code, str(failure), child.place, hint=failure.hint))
+                    continue
             values[name] = data
             key: tuple[str, type, Any] | None
             try:
@@ -100,14 +107,14 @@ class Layers:
             for name in own.keys() & self.maps.keys():
                 own[name] = merged(self.maps[name], own[name])
             return own
-        layers = [self.overrides[number] for number in self._hits(key)]
+        layers = [self.overrides[number] for number in self.hits(key)]
         layers += [self.values(node), self.for_all, self.for_key.get(key, {})]
         for layer in layers:
             for name, value in layer.items():
                 own[name] = merged(own[name] if name in own else self.maps.get(name), value)
         return own
 
-    def _hits(self, key: str) -> list[int]:
+    def hits(self, key: str) -> list[int]:
         """The numbers of the overrides of an island, in their order."""
         hits = self.exact.get(key, []) + [(number, glob) for number, glob, wild in self.globs if wild.fullmatch(key)]
         self.used.update(id(glob) for _, glob in hits)
@@ -122,15 +129,34 @@ def _uses_expressions(node: Node) -> bool:
     return isinstance(node, SequenceNode) and any(map(_uses_expressions, node.items))
 
 
-def misfit(param: Param, value: Any, node: Node) -> Diagnostic:
-    """The diagnostic of a value that does not fit its parameter."""
-    from replicator.parser.slips import explain_value
-
-    path, message = (explain_value(value, dict(param.schema)) or [("", "it does not fit")])[0]
+def misfit(param: Param, value: Any, *written: Node) -> Diagnostic:
+    """The diagnostic of a value that does not fit its parameter. `written` is what gives it, the strongest first."""
+    steps, message = _reason(param, value)
+    node = next((inner for one in written if (inner := _at(one, steps)) is not None), written[0])
     related = (Related("the parameter is declared here", param.place),)
-    hint = f'quote it: "{node.text}"' if isinstance(node, Scalar) and "expected text" in message else ""
-    message = f"the value of `{param.name}{path}` does not fit: {message}"
+    hint = ""
+    if isinstance(node, Scalar) and "expected text" in message:
+        hint = "the filter `string` makes text of it" if "{{" in node.text else f'quote it: "{node.text}"'
     return Diagnostic("R0504", message, node.place, hint=hint, related=related)
+
+
+def _reason(param: Param, value: Any) -> tuple[Sequence[str | int], str]:
+    """Where inside a value it does not fit its parameter, and why."""
+    from replicator.parser.slips import explain_value, spelt
+
+    steps, message = (explain_value(value, dict(param.schema)) or [((), "it does not fit")])[0]
+    return steps, f"the value of `{param.name}{spelt(steps)}` does not fit: {message}"
+
+
+def _at(node: Node | None, steps: Sequence[str | int]) -> Node | None:
+    for step in steps:
+        if isinstance(node, MappingNode):
+            node = node.items.get(str(step))
+        elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.items):
+            node = node.items[step]
+        else:
+            return None
+    return node
 
 
 def _read_json(text: str) -> Any:
@@ -179,10 +205,7 @@ def from_setting(setting: Setting, params: Mapping[str, Param], found: list[Diag
             found.append(Diagnostic("R0504", message, setting.place, hint="it is read as JSON"))
             return {}
     if not param.fits(value):
-        from replicator.parser.slips import explain_value
-
-        path, message = (explain_value(value, dict(param.schema)) or [("", "it does not fit")])[0]
-        message = f"the value of `{param.name}{path}` does not fit: {message}"
+        _, message = _reason(param, value)
         related = (Related("the parameter is declared here", param.place),)
         found.append(Diagnostic("R0504", message, setting.place, related=related))
         return {}

@@ -34,21 +34,6 @@ _ACCEPTED = (
     nodes.Or, nodes.Not, nodes.Neg, nodes.Concat, nodes.List, nodes.Dict, nodes.Pair, nodes.Tuple, nodes.Filter,
     nodes.Test, nodes.Call, nodes.Keyword, *_OPERATORS,
 )  # fmt: skip
-_TESTS = frozenset(
-    [
-        "defined",
-        "undefined",
-        "none",
-        "string",
-        "number",
-        "boolean",
-        "mapping",
-        "sequence",
-        "odd",
-        "even",
-        "divisibleby",
-    ]
-)
 _REFUSED: dict[type[nodes.Node], str] = {
     nodes.Pow: "there is no `**`",
     nodes.Div: "there is no `/`; `//` divides integers",
@@ -215,6 +200,22 @@ _FILTERS: dict[str, tuple[Callable[..., Any], Kind]] = {
     "sha256": (lambda value: hashlib.sha256(text_of(_known(value)).encode()).hexdigest(), "text"),
     "to_json": (_to_json, "text"),
 }
+
+
+def _modulo(value: Any, number: Any) -> int:
+    one, two = _integer(_known(value)), _integer(_known(number))
+    if two == 0:
+        raise Failure("division by zero")
+    return one % two
+
+
+# Name -> function, or None for jinja2's own. Its arithmetic ones are not taken: `%` formats a text.
+_TESTS: dict[str, Callable[..., bool] | None] = {
+    **dict.fromkeys(["defined", "undefined", "none", "string", "number", "boolean", "mapping", "sequence"]),
+    "odd": lambda value: _modulo(value, 2) == 1,
+    "even": lambda value: _modulo(value, 2) == 0,
+    "divisibleby": lambda value, number: _modulo(value, number) == 0,
+}
 # Filter -> the names of its arguments, and how many of them must be given.
 _NO_ARGUMENTS: tuple[tuple[str, ...], int] = ((), 0)
 _TEST_ARGUMENTS: dict[str, tuple[tuple[str, ...], int]] = {"divisibleby": (("number",), 1)}
@@ -248,19 +249,19 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         super().__init__(undefined=StrictUndefined, optimized=False, autoescape=False)
         self.filters = {name: function for name, (function, _) in _FILTERS.items()}
         self.filters[_CONCAT] = lambda values: _bounded("".join(text_of(_known(value)) for value in values))
-        self.tests = {name: test for name, test in self.tests.items() if name in _TESTS}
+        self.tests = {name: test or self.tests[name] for name, test in _TESTS.items()}
         self.globals = {}
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> int:
         one, two = _integer(_known(left)), _integer(_known(right))
-        if operator in ("//", "%") and two == 0:
+        if operator == "//" and two == 0:
             raise Failure("division by zero")
         functions: dict[str, Callable[[], int]] = {
             "+": lambda: one + two,
             "-": lambda: one - two,
             "*": lambda: one * two,
             "//": lambda: one // two,
-            "%": lambda: one % two,
+            "%": lambda: _modulo(one, two),
         }
         result = functions[operator]()
         if not -_LARGEST <= result < _LARGEST:

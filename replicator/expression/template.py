@@ -157,7 +157,7 @@ def _expression(text: str, offset: int) -> Expr | list[Flaw]:
     if (match := _DOTTED.fullmatch(text)) and _RESERVED.isdisjoint(match[1].split(".")):
         path = tuple(match[1].split("."))
         return Expr(text.strip(), offset, (path,), (), path=path)
-    if match := _CALL.fullmatch(text):
+    if (match := _CALL.fullmatch(text)) and match[1] not in _RESERVED:
         call = Call(match[1], tuple(literal[1:-1] for literal in _LITERALS.findall(match[2])))
         return Expr(text.strip(), offset, (), (call,), call=call)
     from replicator.expression.program import read

@@ -50,10 +50,11 @@ def _anything(value: Any) -> bool:
 
 
 def _misfit(name: str, default: Node, data: dict[str, Any]) -> Diagnostic:
-    from replicator.parser.slips import explain_value
+    from replicator.parser.slips import explain_value, spelt
 
-    path, message = (explain_value(default.data, data) or [("", "it does not fit")])[0]
-    return Diagnostic("R0504", f"the default of `{name}{path}` does not fit its schema: {message}", default.place)
+    steps, message = (explain_value(default.data, data) or [((), "it does not fit")])[0]
+    message = f"the default of `{name}{spelt(steps)}` does not fit its schema: {message}"
+    return Diagnostic("R0504", message, default.place)
 
 
 def _judge(node: Mapping) -> Iterator[Diagnostic]:

@@ -110,19 +110,23 @@ def _validator(name: str) -> Draft202012Validator:
     return Draft202012Validator(schema.load(name), registry=registry)
 
 
-def explain_value(value: Any, value_schema: dict[str, Any]) -> list[tuple[str, str]]:
+def spelt(steps: Sequence[str | int]) -> str:
+    """A path as diagnostics show it, after the name of what it begins at: `.a[0].b`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+
+
+def explain_value(value: Any, value_schema: dict[str, Any]) -> list[tuple[Sequence[str | int], str]]:
     """Why a parameter's value does not fit its schema: pairs of a path and what is wrong there."""
-    rows = []
+    rows: list[tuple[Sequence[str | int], str]] = []
     for error in Draft202012Validator(value_schema).iter_errors(value):
-        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
         for _, message, _, _ in _phrases(error):
-            rows.append((path, message))
+            rows.append((tuple(error.absolute_path), message))
     return rows
 
 
 def _words(error: ValidationError, root: Mapping, path: Sequence[str | int]) -> Iterator[Diagnostic]:
     node, place = _locate(root, path)
-    shown = "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    shown = f"${spelt(path)}"
     for code, message, hint, key in _phrases(error):
         where, at = place, shown
         if code == "R0203" and isinstance(node, Mapping):

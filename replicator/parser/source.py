@@ -20,7 +20,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from replicator.diagnostics import Diagnostic, Place, Related
+from replicator.diagnostics import Diagnostic, Place, Related, lines_of
 from replicator.parser.scalars import SUSPECTS, Disputed, OutOfRange, key_as_kubectl, resolve, resolve_as_kubectl
 
 try:
@@ -226,12 +226,16 @@ def decode_text(file: str, raw: bytes) -> tuple[str, list[Diagnostic]]:
     try:
         return raw.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8", "replace")
-        line = before.count("\n") + 1
-        column = len(before) - (before.rfind("\n") + 1) + 1
         message = f"the file is not UTF-8 text: byte 0x{raw[error.start]:02x} at offset {error.start}"
-        place = Place(file, line, column, line, column + 1)
+        place = _after(file, error.object[: error.start].decode())
         return "", [Diagnostic("R0102", message, place, hint="save it as UTF-8")]
+
+
+def _after(file: str, before: str) -> Place:
+    """The place of the character that stands after a text."""
+    lines = lines_of(before)
+    line, column = len(lines), len(lines[-1]) + 1
+    return Place(file, line, column, line, column + 1)
 
 
 def load_data(file: str, text: str) -> tuple[list[Document], list[Diagnostic]]:
@@ -303,9 +307,7 @@ class _Reader:
 
     def unfit(self, match: re.Match[str]) -> None:
         """The first character that YAML forbids, or that only YAML 1.1 takes for a line break."""
-        line = self.text.count("\n", 0, match.start()) + 1
-        column = match.start() - (self.text.rfind("\n", 0, match.start()) + 1) + 1
-        place = Place(self.file, line, column, line, column + 1)
+        place = _after(self.file, self.text[: match.start()])
         code = ord(match[0])
         if match[0] in "\x85\u2028\u2029":
             escape = "\\x85" if code == 0x85 else f"\\u{code:04x}"
@@ -327,9 +329,17 @@ class _Reader:
         mark = error.problem_mark or error.context_mark
         if error.context_mark and re.search("quoted|flow", error.context or ""):
             mark = error.context_mark  # what was opened there is not closed
-        lines = self.text.split("\n")
-        line = min(mark.line, len(lines) - 1) if mark else 0
-        column = mark.column if mark else 0
+        lines = lines_of(self.text)
+
+        def place_of(mark: Any) -> Place:
+            """Where a mark is; the end of the text is the end of its last line, whatever the parser counts."""
+            line, column = mark.line, mark.column
+            if line >= len(lines):
+                line, column = len(lines) - 1, len(lines[-1])
+            return Place(self.file, line + 1, column + 1, line + 1, column + 2)
+
+        place = place_of(mark) if mark else Place(self.file, 1, 1, 1, 2)
+        line, column = place.line - 1, place.column - 1
         hint = ""
         for number in range(max(0, line - 1), line + 1):
             if re.search(r"(?:^|[:\-\[{,]\s*)\{\{", lines[number]):
@@ -338,15 +348,9 @@ class _Reader:
             hint = "YAML is indented with spaces, never with tabs"
         message = "not YAML: " + (error.problem or "it cannot be read").replace("did not find", "missing")
         related: tuple[Related, ...] = ()
-        if (
-            error.context_mark
-            and error.context
-            and (error.context_mark.line, error.context_mark.column) != (line, column)
-        ):
-            start = error.context_mark
-            place = Place(self.file, start.line + 1, start.column + 1, start.line + 1, start.column + 2)
-            related = (Related(error.context, place),)
-        self.say("R0101", message, Place(self.file, line + 1, column + 1, line + 1, column + 2), hint, *related)
+        if error.context_mark and error.context and (context := place_of(error.context_mark)) != place:
+            related = (Related(error.context, context),)
+        self.say("R0101", message, place, hint, *related)
 
     def value(self, scalar: Scalar) -> None:
         """Resolve a plain scalar in value position. In key position the text stays as it is."""
