@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import combinations
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from replicator.binder import BoundSet
@@ -133,7 +132,7 @@ def clashes(objects: Iterable[Named]) -> Iterator[Diagnostic]:
         by_kind.setdefault((one.group, one.kind), []).append(one)
     for alike in by_kind.values():
         names: dict[int, dict[str, Island | None]] = {}
-        for one, other in combinations(alike, 2):
+        for one, other in _comparable(alike):
             if not _may_clash(one, other):
                 continue
             for each in (one, other):
@@ -146,16 +145,27 @@ def clashes(objects: Iterable[Named]) -> Iterator[Diagnostic]:
                     break
 
 
+def _comparable(alike: Sequence[Named]) -> Iterator[tuple[Named, Named]]:
+    """The pairs of patterns of which one begins like the other, in the order of the patterns.
+
+    In the order of their prefixes, those that one begins like are still open when it comes: no other is looked at.
+    """
+    pairs: list[tuple[int, int]] = []
+    opened: list[tuple[str, int]] = []
+    for prefix, number in sorted((one.prefix, number) for number, one in enumerate(alike)):
+        while opened and not prefix.startswith(opened[-1][0]):
+            opened.pop()
+        pairs += ((min(earlier, number), max(earlier, number)) for _, earlier in opened)
+        opened.append((prefix, number))
+    return ((alike[first], alike[second]) for first, second in sorted(pairs))
+
+
 def _may_clash(one: Named, other: Named) -> bool:
     if one.plan is other.plan and one.plan is not None and one.full == other.full:
         return False
     if one.once and other.once:  # `once` judges them
         return False
-    prefixes = (one.prefix, other.prefix)
-    suffixes = (one.suffix, other.suffix)
-    return (prefixes[0].startswith(prefixes[1]) or prefixes[1].startswith(prefixes[0])) and (
-        suffixes[0].endswith(suffixes[1]) or suffixes[1].endswith(suffixes[0])
-    )
+    return one.suffix.endswith(other.suffix) or other.suffix.endswith(one.suffix)
 
 
 def _clash(full: str, other: tuple[Named, Island | None], here: tuple[Named, Island | None]) -> Diagnostic:
