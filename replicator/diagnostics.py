@@ -32,8 +32,9 @@ class Diagnostic(NamedTuple):
     """One finding.
 
     `code` is a key of `CODES`; `place` is None where the finding is about no file (a flag, a whole build);
-    `path` is where in the document (`$.spec.units.api`); `others` counts the further islands that have the
-    same finding at the same place.
+    `path` is where in the document (`$.spec.units.api`); `island` is the path of the island that it was found for,
+    where another may be without it; `others` counts the further islands that have a finding of the same code at the
+    same place.
     """
 
     code: str
@@ -44,6 +45,7 @@ class Diagnostic(NamedTuple):
     related: tuple[Related, ...] = ()
     severity: Severity = "error"
     others: int = 0
+    island: str = ""
 
 
 # The first digit pair is the stage: 01 source, 02 schema, 03 meaning, 04 expressions, 05 islands and values,
@@ -138,17 +140,18 @@ _MAX_KNOWN = 500  # names to compare a misspelt one with
 
 
 def tidy(found: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Sort by file, line, column, code; drop repetitions; fold one place and code over many islands into one."""
+    """Sort by file, line, column, code; keep the first of one place and code, and count the islands that have it."""
     first: dict[tuple[object, ...], Diagnostic] = {}
+    islands: dict[tuple[object, ...], set[str]] = {}
     for diagnostic in found:
         if len(diagnostic.message) > _MAX_MESSAGE or len(diagnostic.hint) > _MAX_MESSAGE:
             diagnostic = diagnostic._replace(message=_clipped(diagnostic.message), hint=_clipped(diagnostic.hint))
         key = (diagnostic.code, diagnostic.place, diagnostic.path) if diagnostic.place else diagnostic
-        earlier = first.get(key)
-        if earlier is None:
-            first[key] = diagnostic
-        elif earlier.message != diagnostic.message or earlier.related != diagnostic.related:
-            first[key] = earlier._replace(others=earlier.others + 1 + diagnostic.others)
+        first.setdefault(key, diagnostic)
+        if diagnostic.island:
+            islands.setdefault(key, set()).add(diagnostic.island)
+    for folded, having in islands.items():
+        first[folded] = first[folded]._replace(others=len(having) - 1)
     return sorted(first.values(), key=_order)
 
 

@@ -172,7 +172,9 @@ def _peers(plan: SetPlan, target: SetPlan, key: str, place: Place, found: list[D
         if target.seen_from(island, key or island.key) is None:
             message = f"there is no island `{target.path}/{key or island.key}`"
             related = (Related("for this island", island_place(island)),)
-            found.append(Diagnostic("R0701", message, place, hint="`key` names another one", related=related))
+            found.append(
+                Diagnostic("R0701", message, place, hint="`key` names another one", related=related, island=island.path)
+            )
 
 
 # Circles

@@ -282,7 +282,10 @@ class _Evaluator:
                 except Failure as failure:
                     place = self.origins.get(hole)
                     related = () if once else (Related("for this island", island_place(island)),)
-                    self.found.append(Diagnostic(failure.code, str(failure), place, hint=failure.hint, related=related))
+                    path = "" if once else island.path
+                    self.found.append(
+                        Diagnostic(failure.code, str(failure), place, hint=failure.hint, related=related, island=path)
+                    )
 
     def fixed(self, one: Bound, origins: Mapping[Hole, Place | None]) -> bytes:
         """The text of an object of the whole Set."""

@@ -517,15 +517,20 @@ def test_a_finding_is_told_once() -> None:
 
 
 def test_one_finding_in_many_islands_is_folded() -> None:
-    found = [error(f"island {number}", place(1, 1)) for number in range(9_999)]
-    assert tidy(found) == [error("island 0", place(1, 1), others=9_998)]
+    found = [error(f"island {number}", place(1, 1), island=f"cart/{number}") for number in range(9_999)]
+    assert tidy(found) == [found[0]._replace(others=9_998)]
 
 
-def test_islands_named_by_another_place_only_are_folded() -> None:
-    found = [
-        error("no", place(1, 1), related=(Related("for this island", place(number, 1)),)) for number in range(2, 12)
+def test_islands_are_counted_and_not_their_findings() -> None:
+    """A second finding of an island at a place, or one that all islands share, is no other island."""
+    of_islands = [
+        error(message, place(1, 1), related=(Related("for this island", place(number, 1)),), island=f"cart/{number}")
+        for number in range(2, 12)
+        for message in ("no", "no", "and no")
     ]
-    assert tidy(found) == [found[0]._replace(others=9)]
+    assert tidy(of_islands) == [of_islands[0]._replace(others=9)]
+    assert tidy([error("of all", place(1, 1)), *of_islands])[0].others == 9
+    assert tidy([error("one", place(1, 1)), error("two", place(1, 1))]) == [error("one", place(1, 1))]
 
 
 def test_what_differs_is_not_folded() -> None:

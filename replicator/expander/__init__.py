@@ -180,16 +180,17 @@ def _judge_value(
     plan: SetPlan, layers: Layers, name: str, value: Any, island: Island | None, found: list[Diagnostic]
 ) -> None:
     param = plan.type.params[name]
+    path = island.path if island else ""
     written = [value.node] if isinstance(value, Dynamic) else list(_written(plan, layers, name, island))
     try:
         known = value.evaluate(island) if isinstance(value, Dynamic) and island else value
         if known is OMIT:
             raise Failure("`omit` gives a parameter no value", "leave the parameter out, or give it a value")
     except Failure as failure:
-        found.append(Diagnostic(failure.code, str(failure), written[0].place, hint=failure.hint))
+        found.append(Diagnostic(failure.code, str(failure), written[0].place, hint=failure.hint, island=path))
         return
     if not param.fits(known):
-        found.append(misfit(param, known, *written))
+        found.append(misfit(param, known, *written)._replace(island=path))
 
 
 def _written(plan: SetPlan, layers: Layers, name: str, island: Island | None) -> Iterator[Node]:
@@ -212,20 +213,25 @@ def _missing(plan: SetPlan, name: str, island: Island | None) -> Diagnostic:
         place = plan.model.islands.key_place(island.key)
     related = (Related("it is declared here", plan.type.params[name].place),)
     hint = f"params: {{{name}: …}} in the IslandSet, or a default in the Type"
-    return Diagnostic("R0503", f"the parameter `{name}` has no value", place, hint=hint, related=related)
+    message = f"the parameter `{name}` has no value"
+    path = island.path if island else ""
+    return Diagnostic("R0503", message, place, f"$.spec.params.{name}", hint, related, island=path)
 
 
 def _identities(plans: Sequence[SetPlan]) -> Iterator[Diagnostic]:
     """Islands that would have one full name: Set `a` key `b-c`, and Set `a-b` key `c`."""
-    for short in plans:
-        for long in plans:
-            if long is short or not long.path.replace("/", "-").startswith(short.path.replace("/", "-") + "-"):
-                continue
-            if long.root is short.root and long.above is None:
-                continue
-            named = {(island.namespace, island.name): island for island in short.islands}
+    by_path: dict[str, list[SetPlan]] = {}
+    for plan in plans:
+        by_path.setdefault(plan.path.replace("/", "-"), []).append(plan)
+    named: dict[str, dict[tuple[str, str], Island]] = {}
+    for long in plans:
+        steps = long.path.replace("/", "-").split("-")
+        beginnings = ("-".join(steps[:number]) for number in range(1, len(steps)))
+        for short in (plan for beginning in beginnings for plan in by_path.get(beginning, ())):
+            if short.path not in named:
+                named[short.path] = {(island.namespace, island.name): island for island in short.islands}
             for island in long.islands:
-                other = named.get((island.namespace, island.name))
+                other = named[short.path].get((island.namespace, island.name))
                 if other is not None:
                     message = f"the islands `{island.path}` and `{other.path}` have one name, `{island.name}`"
                     related = (Related("the other island", island_place(other)),)
