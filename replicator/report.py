@@ -10,17 +10,24 @@ from replicator.diagnostics import Diagnostic, Place, lines_of
 
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "help": "\x1b[1;36m"}
 _LONGEST_LINE = 160
+MAX_SHOWN = 100  # findings; whoever wants all asks for JSON
 
 
 def as_text(found: Sequence[Diagnostic], sources: Mapping[str, str], colour: bool = False) -> str:
     """All findings as a compiler prints them, with the source line and a caret; then one line that counts them.
 
-    `sources` maps the name of a file to its text; a place in an unknown file is printed without its line.
+    `sources` maps the name of a file to its text; a place in an unknown file is printed without its line. Of more than
+    `MAX_SHOWN` findings the first are shown, errors before warnings, and how many more there are.
     """
     if not found:
         return ""
-    lines = {name: lines_of(text) for name, text in sources.items() if _is_named(name, found)}
-    blocks = [_block(diagnostic, lines, colour) for diagnostic in found]
+    shown = found
+    if len(found) > MAX_SHOWN:
+        shown = sorted(found, key=lambda one: one.severity != "error")[:MAX_SHOWN]
+    lines = {name: lines_of(text) for name, text in sources.items() if _is_named(name, shown)}
+    blocks = [_block(diagnostic, lines, colour) for diagnostic in shown]
+    if len(shown) < len(found):
+        blocks.append(f"… and {len(found) - len(shown):,} more (`replicator validate --format json` prints all)\n")
     return "\n".join([*blocks, _count(found), ""])
 
 
@@ -118,7 +125,7 @@ def _count(found: Sequence[Diagnostic]) -> str:
     for severity in ("error", "warning"):
         number = sum(d.severity == severity for d in found)
         if number:
-            parts.append(f"{number} {severity}{'s' if number > 1 else ''}")
+            parts.append(f"{number:,} {severity}{'s' if number > 1 else ''}")
     files = len({d.place.file for d in found if d.place and d.place.line})
     where = f" in {files} file{'s' if files > 1 else ''}" if files else ""
     return ", ".join(parts) + where

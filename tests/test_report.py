@@ -500,6 +500,20 @@ def test_json_of_half_a_character() -> None:
 # What is told at all
 
 
+def test_many_findings_are_cut_in_text_and_whole_in_json() -> None:
+    found = [error(f"no {number}", place(number, 1)) for number in range(1, 100)]
+    found.insert(0, error("careful", place(1, 1), severity="warning"))
+    assert "more" not in shown(found)
+    found += [error(f"no {number}", place(number, 1)) for number in range(100, 1_300)]
+    cut = shown(found)
+    assert cut.count("error[R0203]: ") == 100
+    assert "warning[" not in cut
+    assert cut.endswith(
+        "\n… and 1,200 more (`replicator validate --format json` prints all)\n\n1,299 errors, 1 warning in 1 file\n"
+    )
+    assert len(json.loads(as_json(found))["diagnostics"]) == 1_300
+
+
 def test_order_is_that_of_the_places() -> None:
     found = [
         error("d", place(1, 1, file="z.yaml")),
