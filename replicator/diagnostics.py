@@ -191,4 +191,4 @@ def one_of(names: Sequence[str]) -> str:
     """The known words, while they are few enough to read."""
     if not names or len(names) > 12:
         return ""
-    return "known here: " + ", ".join(names)
+    return f"there is only `{names[0]}`" if len(names) == 1 else "one of: " + ", ".join(names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # Within an island; an island needs nothing of another. Kinds that are not here come after all of these, but for
 # the webhooks, which would judge what is applied after them.
 _ORDER = (
@@ -12,6 +14,15 @@ _ORDER = (
 ).split()
 _LAST = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 _RANK = {kind: rank for rank, kind in enumerate(_ORDER)} | {kind: len(_ORDER) + 1 for kind in _LAST}
+
+
+def is_kind(word: str) -> bool:
+    """Whether a word may be the kind of an object: one of a cluster's own, or of a custom resource."""
+    is_plural = word.endswith("s") and word[:-1] in _RANK
+    return re.fullmatch("[A-Z][A-Za-z0-9]*", word) is not None and not is_plural
+
+
+COMMON = (*_ORDER, *_LAST)
 
 # Of routing objects: what is referred to comes first.
 _ROUTING_RANK = {kind: rank for rank, kind in enumerate(("Upstream", "UpstreamGroup", "RouteTable", "VirtualService"))}

@@ -222,7 +222,7 @@ class _Compiler:
         for scalar in self.routing.hosts:
             host = self.host(scalar)
             if host.lower() in hosts:
-                self.say("R0707", f"the host `{host}` is written twice", scalar.place)
+                self.say("R0707", f"the host `{host}` is written twice", scalar.place, "remove one of them")
             hosts[host.lower()] = host
         return tuple(hosts.values())
 

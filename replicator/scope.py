@@ -83,7 +83,9 @@ class Scope(NamedTuple):
             hint = "`parent` is the island around one of a Type's `sets`"
             raise Unknown("R0402", "there is no `parent`: this Type's islands stand by themselves", hint)
         roots = ["params", *(["let"] if self.let is not None else []), *(["island"] if self.island else [])]
-        raise Unknown("R0402", f"unknown name `{root}`", nearest(root, roots))
+        is_param = root.lower() == "values" or root in self.params
+        hint = "a parameter is `params.NAME`" if is_param else nearest(root, roots)
+        raise Unknown("R0402", f"unknown name `{root}`", hint)
 
     def _parent(self, rest: list[str]) -> Kind:
         """A name of the enclosing island."""

@@ -217,8 +217,9 @@ class PathPart(NamedTuple):
 def in_range(value: Any, least: int, most: int) -> int:
     """The value, where it is an integer in a range. Raises `Failure`."""
     if isinstance(value, bool) or not isinstance(value, int):
-        shown = f"`{value}`" if isinstance(value, (str, int, float)) else "the value"
-        raise Failure(f"{shown} is no integer", "give the parameter type: integer")
+        shown = f"`{text_of(value)}`" if isinstance(value, (str, int, float)) else "the value of this expression"
+        hint = "the filter `int` makes an integer of a text; a parameter may have type: integer"
+        raise Failure(f"{shown} is no integer", hint)
     if not least <= value <= most:
         raise Failure(f"{value} is out of range: from {least} to {most}")
     return value

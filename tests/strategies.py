@@ -35,6 +35,7 @@ def examples(number: int, whole_projects: bool = False) -> settings:
         deadline=None,
         derandomize=FACTOR == 1,
         database=None,
+        print_blob=True,
         phases=phases,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )

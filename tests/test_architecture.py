@@ -48,7 +48,7 @@ TABLE: dict[str, str] = {
     "parser.decode": "diagnostics hosts model parser.parameters parser.source",
     "scope": "diagnostics expression.template expression.values model parser.source",
     "check.project": "model parser.source",
-    "check.naming": "check.project diagnostics model names parser.source",
+    "check.naming": "check.project diagnostics kinds model names parser.source",
     "check.types": "check.project diagnostics model names parser.source",
     "check.sets": "check.project check.types diagnostics model parser.source",
     "check.expressions": "check.project diagnostics expression.template model parser.source scope",

@@ -764,10 +764,10 @@ ROUTES = [
     Case("no routes", routes("[]").replace("routes:", "‸routes:"), "R0205"),
     Case("an empty route", routes("- ‸{}"), "R0205"),
     Case("no action", routes("- {name: ‸a, match: {path: {prefix: /}}}"), "R0205"),
-    Case("two actions", routes("- {name: ‸a, to: {spread: cart}, respond: 404}"), "R0205"),
+    Case("two actions", routes("- {name: a, to: {spread: cart}, ‸respond: 404}"), "R0205"),
     Case("text for a destination", routes("- {to: ‸cart}"), "R0204"),
     Case("a destination that names nothing", routes("- {to: ‸{weight: 1}}"), "R0202 R0205"),
-    Case("a destination that names two things", routes("- {to: {‸spread: cart, island: cart/eu}}"), "R0205"),
+    Case("a destination that names two things", routes("- {to: {spread: cart, ‸island: cart/eu}}"), "R0205"),
     Case("a spread in a list", routes("- {to: [‸{spread: cart}, {island: cart/eu}]}"), "R0205"),
     Case(
         "a route after one for everything",
@@ -1054,6 +1054,66 @@ def test_refused(case: Case, folder: Path, capfd: pytest.CaptureFixture[str]) ->
     assert lines[1] == f"  --> dsl.yaml:{case.where}"
     assert "Traceback" not in errors
     assert all(character == "\n" or character.isprintable() for character in errors)
+
+
+# What people write, and the words that tell them what to write instead: of the message, and of the hint.
+WAYS_OUT = {
+    "types for a parameter": (parameter("{type: [string, integer]}"), "expected text, found a list", "one of: string"),
+    "routes without any": (
+        document("Routing", "name: a, namespace: b", "hosts: [a.example.com]\nroutes:"),
+        "found nothing",
+        "`routes: [{to: {spread",
+    ),
+    "text for the command": (unit("command: sh -c true"), "the text `sh -c true`", "`command: [sh, "),
+    "text for the resources": (unit("resources: small"), "the text `small`", "`resources: {requests: {cpu"),
+    "a list for the environment": (unit("env: [{name: A, value: b}]"), "found a list", "`env: {LOG_LEVEL: info}`"),
+    "a list of a unit's ports": (unit("ports: [80]"), "found a list", "`ports: {http: 8080}`"),
+    "a list of a Type's ports": (island_type(f"ports: [http]\n{UNITS}"), "a list", "`ports: {http: {unit: api, "),
+    "a list of keys": (
+        documents(TYPE, island_set("type: app\nislands: [eu]")),
+        "a list",
+        "`islands: {eu: {}, us: {}}`",
+    ),
+    "a code as text": (routes('- {respond: "404"}'), "the text `404`", "`respond: 404`"),
+    "a timeout without a unit": (routes("- {timeout: 15, to: {spread: cart}}"), "found `15`", "15s"),
+    "a path for a match": (routes("- {match: /a, respond: 404}"), "the text `/a`", "`match: {path: {prefix: "),
+    "a prefix for a path": (routes("- {match: {path: /a}, respond: 404}"), "the text `/a`", "`path: {prefix: "),
+    "a Set for a destination": (routes("- {to: cart}"), "the text `cart`", "`to: {spread: cart}`"),
+    "a unit that is not indented": (
+        island_type("units:\n  web:\n  image: nginx"),
+        "expected a map, found nothing",
+        "indented deeper",
+    ),
+    "an expression in a list": (unit("args: [a-{{ island.key }}]"), "not YAML", '"a-{{ … }}"'),
+    "an expression in a list after another text": (unit("args: [a, --x={{ island.key }}]"), "not YAML", '"a-{{ … }}"'),
+    "an expression at the start of a value": (unit("args: {{ island.key }}b"), "", '"{{ … }}"'),
+    "Helm's values": (text("{{ .Values.version }}"), "cannot be read", "`params.version`"),
+    "values": (text("{{ values.version }}"), "unknown name `values`", "`params.NAME`"),
+    "a parameter without its root": (text("{{ a }}", "a: {type: string, default: x}"), "name `a`", "`params.NAME`"),
+    "a letter of a text": (text("{{ 'abc'[0] }}"), 'only maps and lists have items, not "abc"', ""),
+    "a number of many digits": (
+        unit("env: {A: 1." + "5" * 1_000_000 + "}"),
+        "5555…` differently",
+        '5555…" for the text',
+    ),
+    "an integer that only the islands know": (
+        unit('replicas: "{{ params.a ~ island.key }}"', "params: {a: {type: string, default: a}}"),
+        "the value of this expression is no integer",
+        "the filter `int`",
+    ),
+    "a kind in the plural": (island_type(f"external: {{Secrets: [a]}}\n{UNITS}"), "`Secrets` is no kind", '"Secret"'),
+    "a kind in lower case": (island_type(f"external: {{secret: [a]}}\n{UNITS}"), "`secret` is no kind", '"Secret"'),
+}
+
+
+@pytest.mark.parametrize("name", WAYS_OUT)
+def test_what_is_wrong_and_what_to_write(name: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    given, message, hint = WAYS_OUT[name]
+    (folder / "dsl.yaml").write_text(given)
+    assert main(["validate", "dsl.yaml", "--format", "json"]) == 1
+    first, *_ = json.loads(capfd.readouterr()[0])["diagnostics"]
+    assert message in first["message"]
+    assert hint in (first["hint"] or ""), first
 
 
 def words_of_python(diagnostic: dict[str, Any]) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from replicator import names
+from replicator import kinds, names
 from replicator.check.project import all_documents, children_of
-from replicator.diagnostics import Diagnostic, Place, Related
+from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.model import Metadata, Project
 from replicator.parser.source import Mapping, Node, Scalar, Sequence
 
@@ -72,7 +72,12 @@ def legal_names(project: Project) -> Iterator[Diagnostic]:
                 yield from _reserved_labels(labels)
         for name, type_port in island_type.ports.items():
             yield from _legal_port(name, type_port.place)
-        for names_node in children_of(island_type.node.get("spec", "external")):
+        external = island_type.node.get("spec", "external")
+        for kind in external.written if isinstance(external, Mapping) else ():
+            if "{{" not in kind.text and not kinds.is_kind(kind.text):
+                hint = nearest(kind.text, kinds.COMMON) or "a kind as its manifests name it, such as ConfigMap"
+                yield Diagnostic("R0304", f"`{kind.text}` is no kind of Kubernetes objects", kind.place, hint=hint)
+        for names_node in children_of(external):
             for item in names_node.items if isinstance(names_node, Sequence) else ():
                 if "{{" not in item.data and not names.is_subdomain(item.data):
                     yield Diagnostic("R0304", f"`{item.data}` is no name of a Kubernetes object", item.place)

@@ -14,10 +14,11 @@ def routes(project: Project) -> Iterator[Diagnostic]:
     for routing in project.routings:
         first: dict[str, Place] = {}
         for route in routing.routes:
-            actions = [word for word in ("to", "redirect", "respond") if word in route.node.items]
+            actions = [word for word in route.node.items if word in ("to", "redirect", "respond")]
             if len(actions) > 1 or not (actions or route.each):
                 message = "a route does one thing" if actions else "a route does nothing"
-                yield Diagnostic("R0205", message, route.place, hint="exactly one of: to, redirect, respond")
+                place = route.node.key_place(actions[1]) if actions else route.place
+                yield Diagnostic("R0205", message, place, hint="exactly one of: to, redirect, respond")
             if route.name:
                 earlier = first.setdefault(route.name, route.place)
                 if earlier is not route.place:
@@ -49,7 +50,7 @@ def one_destination(project: Project) -> Iterator[Diagnostic]:
             node = route.node.items.get("to")
             for item in node.items if isinstance(node, Sequence) else [node]:
                 if isinstance(item, Mapping):
-                    words = [word for word in ("island", "spread", "service") if word in item.items]
+                    words = [word for word in item.items if word in ("island", "spread", "service")]
                     if len(words) > 1:
                         hint = "exactly one of: island, spread, service; for several, a list"
                         yield Diagnostic("R0205", "a destination names two things", item.key_place(words[1]), hint=hint)

@@ -279,6 +279,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             return obj[argument]
         if isinstance(obj, list) and isinstance(argument, int) and -len(obj) <= argument < len(obj):
             return obj[argument]
+        if not isinstance(obj, (dict, list, tuple)):
+            raise Failure(f"only maps and lists have items, not {_describe(obj)}")
         return self.undefined(f"there is no item {_describe(argument)}")
 
 
@@ -371,7 +373,8 @@ def read(text: str, offset: int) -> tuple[Program | None, list[Flaw]]:
         if not parser.stream.eos:
             return flaw("R0401", f"the expression ends before {parser.stream.current.value!r}")
     except TemplateSyntaxError as error:
-        return flaw("R0401", f"the expression cannot be read: {error.message}")
+        hint = "a parameter is `params.version`" if text.strip().startswith(".Values") else ""
+        return flaw("R0401", f"the expression cannot be read: {error.message}", hint)
     except RecursionError:
         return flaw("R0407", "an expression nested too deep")
     found: list[tuple[str, str, str]] = []

@@ -93,7 +93,7 @@ def _keywords(node: Mapping) -> Iterator[Diagnostic]:
         if keyword in ("type", "items", "additionalProperties"):  # judged with what is inside
             continue
         if keyword in of_keyword and not schema.compile_check(of_keyword[keyword])(value.data):
-            from replicator.parser.slips import explain_value
+            from replicator.parser.slips import explain_value, spelt
 
-            path, message = (explain_value(value.data, of_keyword[keyword]) or [("", "it does not fit")])[0]
-            yield Diagnostic("R0309", f"`{keyword}{path}` of a schema: {message}", value.place)
+            steps, message = (explain_value(value.data, of_keyword[keyword]) or [((), "it does not fit")])[0]
+            yield Diagnostic("R0309", f"`{keyword}{spelt(steps)}` of a schema: {message}", value.place)

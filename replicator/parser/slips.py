@@ -23,6 +23,8 @@ _TYPE_WORDS = {
     "boolean": "true or false",
     "null": "nothing",
 }
+_DURATION = "ms|s|m|h"  # in the pattern of durations alone
+_DURATION_HINT = "a number and a unit: 500ms, 15s, 1m, 1h"
 # Words from Helm, Compose, Kustomize and Kubernetes that stand for a field of ours.
 _FOREIGN = {
     "environment": "env",
@@ -36,6 +38,37 @@ _FOREIGN = {
     "matchers": "match",
     "backendRefs": "to",
     "destination": "to",
+}
+
+# Field (where one word is two fields, with the one that holds it) -> what it looks like, to be put in backticks.
+_EXAMPLES = {
+    "args": "args: [--port, 8080]",
+    "command": "command: [sh, -c, echo hello]",
+    "env": "env: {LOG_LEVEL: info}",
+    "envFrom": "envFrom: [{configMapRef: {name: settings}}]",
+    "external": "external: {Secret: [cart-db]}",
+    "files": 'files: {/etc/app/region: "{{ island.key }}"}',
+    "headers": "headers: {x-island: eu}",
+    "hosts": "hosts: [shop.example.com]",
+    "islands": "islands: {eu: {}, us: {}}",
+    "match": "match: {path: {prefix: /cart}}",
+    "match.path": "path: {prefix: /cart}",
+    "overrides": "overrides: [{islands: [eu], params: {memory: 1Gi}}]",
+    "overrides.islands": "islands: [eu, us]",
+    "ports": "ports: {http: 8080}",
+    "spec.ports": "ports: {http: {unit: api, port: http}}",
+    "readinessProbe": "readinessProbe: {httpGet: {path: /healthz, port: http}}",
+    "livenessProbe": "livenessProbe: {httpGet: {path: /healthz, port: http}}",
+    "startupProbe": "startupProbe: {httpGet: {path: /healthz, port: http}}",
+    "redirect": "redirect: {path: /new, status: 308}",
+    "resources": "resources: {requests: {cpu: 100m, memory: 128Mi}}",
+    "spec.resources": "resources: [{file: base/*.yaml}]",
+    "respond": "respond: 404` or `respond: {status: 404, body: gone}",
+    "rewrite": "rewrite: {prefix: /}",
+    "routes": "routes: [{to: {spread: cart}}]",
+    "storage": "storage: {/data: {size: 1Gi}}",
+    "to": "to: {spread: cart}` or `to: {island: cart/eu}",
+    "units": "units: {api: {image: nginx}}",
 }
 
 
@@ -81,10 +114,14 @@ def _explain(document: Document) -> list[Diagnostic]:
     validator = _validator(schema.KINDS[document.kind])
     found: list[Diagnostic] = []
     seen: set[tuple[str | int, ...]] = set()
-    for error in sorted(validator.iter_errors(document.root.data), key=lambda e: [str(p) for p in e.absolute_path]):
+
+    def order(error: ValidationError) -> tuple[list[str], bool]:
+        return [str(step) for step in error.absolute_path], error.validator != "type"
+
+    for error in sorted(validator.iter_errors(document.root.data), key=order):
         path = tuple(error.absolute_path)
-        if any(path[:length] in seen for length in range(len(path))):
-            continue  # the parent is wrong already
+        if any(path[:length] in seen for length in range(len(path) + 1)):
+            continue  # it, or what holds it, is wrong already
         if error.validator not in ("additionalProperties", "required"):
             seen.add(path)
         found += _words(error, document.root, path)
@@ -134,7 +171,21 @@ def _words(error: ValidationError, root: Mapping, path: Sequence[str | int]) -> 
         if code == "R0204" and len(path) == 3 and path[:2] == ("spec", "params") and error.validator == "type":
             yield _value_for_schema(error.instance, str(path[2]), place, shown)
             continue
+        if (
+            code in ("R0204", "R0205")
+            and error.validator in ("type", "pattern")
+            and not isinstance(error.instance, bool)
+        ):
+            hint = _example(path) or hint
         yield Diagnostic(code, message, where, at, hint)
+
+
+def _example(path: Sequence[str | int]) -> str:
+    """What the value of a field looks like, for those that are often got wrong."""
+    fields = [step for step in path if isinstance(step, str)]
+    field = fields[-1] if fields and fields[-1] == path[-1] else ""
+    example = _EXAMPLES.get(f"{fields[-2]}.{field}" if len(fields) > 1 else "") or _EXAMPLES.get(field)
+    return f"as in `{example}`" if example else ""
 
 
 def _value_for_schema(value: Any, name: str, place: Place, path: str) -> Diagnostic:
@@ -180,7 +231,10 @@ def _phrases(error: ValidationError) -> Iterator[tuple[str, str, str, str]]:
     elif keyword == "type":
         names = [wanted] if isinstance(wanted, str) else list(wanted)
         expected = " or ".join(_TYPE_WORDS[name] for name in names)
-        yield "R0204", f"expected {expected}, found {_found(value)}", _type_hint(names, value), ""
+        hint = one_of(here.get("enum", ())) or _type_hint(names, value)
+        if _DURATION in str(here.get("pattern")):
+            hint = _DURATION_HINT
+        yield "R0204", f"expected {expected}, found {_found(value)}", hint, ""
     elif keyword in ("enum", "const"):
         allowed = [wanted] if keyword == "const" else list(wanted)
         words = [_shown(item) for item in allowed]
@@ -223,23 +277,24 @@ def _choice(error: ValidationError) -> str:
 def _pattern_words(pattern: str, value: Any) -> tuple[str, str]:
     if pattern.startswith(r"^\{\{"):
         return (
-            f"`{_shown(value)}` is neither a value of this field's type nor one expression",
-            "no quotes around a number; an expression is {{ … }} and nothing else",
+            f"the text `{_shown(value)}` is no value of this field, and not one expression",
+            "a number has no quotes; an expression is {{ … }} with nothing around it",
         )
-    if "ms|s|m|h" in pattern:
-        return f"`{_shown(value)}` is no duration", "a number and a unit: 500ms, 15s, 1m, 1h"
+    if _DURATION in pattern:
+        return f"`{_shown(value)}` is no duration", _DURATION_HINT
     return f"`{_shown(value)}` does not match {pattern}", ""
 
 
 def _type_hint(names: list[str], value: Any) -> str:
+    if value is None:
+        empty = {"object": "{}", "array": "[]"}.get(names[0], '""')
+        return f"what belongs to a field is indented deeper than it; an empty value is written {empty}"
     if "string" in names and isinstance(value, (bool, int, float)):
         return f'quote it: "{_shown(value)}"'
     if names == ["array"] and not isinstance(value, (dict, list)):
         return f"a list of one: [{_shown(value, quote=True)}]"
     if "integer" in names and isinstance(value, str) and value.strip().lstrip("-").isdigit():
         return "without quotes"
-    if value is None:
-        return "a field without a value is null: write {} for an empty map, or leave the field out"
     return ""
 
 

@@ -342,7 +342,9 @@ class _Reader:
         line, column = place.line - 1, place.column - 1
         hint = ""
         for number in range(max(0, line - 1), line + 1):
-            if re.search(r"(?:^|[:\-\[{,]\s*)\{\{", lines[number]):
+            if re.search(r"[\[{,][^\[\]{}'\",]*\w\S*\{\{", lines[number]):
+                hint = 'between brackets a text with an expression in it must be quoted as a whole: "a-{{ … }}"'
+            elif re.search(r"(?:^|[:\-\[{,]\s*)\{\{", lines[number]):
                 hint = 'an expression at the start of a value must be quoted: "{{ … }}"'
         if not hint and "\t" in lines[line][: column + 1]:
             hint = "YAML is indented with spaces, never with tabs"
@@ -360,11 +362,13 @@ class _Reader:
         try:
             scalar.data = resolve(text)
         except Disputed:
+            shown = text if len(text) <= 40 else text[:39] + "…"
             self.say(
                 "R0106",
-                f"YAML 1.1 and YAML 1.2 read `{text}` differently",
+                f"YAML 1.1 and YAML 1.2 read `{shown}` differently",
                 scalar.place,
-                f'write "{text}" for the text, or ' + ("true or false" if text.isalpha() else "a plain decimal number"),
+                f'write "{shown}" for the text, or '
+                + ("true or false" if text.isalpha() else "a plain decimal number"),
             )
         except OutOfRange:
             self.say(
