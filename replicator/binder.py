@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from replicator import hosts, names, patching, proofs
+from replicator import names, patching, proofs, resolving
 from replicator.context import ISLAND_NAME, NO_DATA, Context, Data
 from replicator.decisions import Decision, Decisions
-from replicator.diagnostics import Diagnostic, Place, Related, nearest
+from replicator.diagnostics import Diagnostic, Related, nearest
 from replicator.emitters import aggregate as aggregate_emitter
 from replicator.emitters import external as external_emitter
 from replicator.emitters import island as island_emitter
 from replicator.emitters import pods as pods_emitter
 from replicator.emitters import resources as resources_emitter
 from replicator.expander.islands import Island, Plan, SetPlan, island_place
-from replicator.expression.template import parse
-from replicator.kinds import CLUSTER_SCOPED, apply_rank
+from replicator.kinds import apply_rank
 from replicator.model import Patch
 from replicator.parser.decode import patches_of
-from replicator.references import is_given, rewrite
-from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree, holes, leaf, text
+from replicator.resolving import needed
+from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree, holes
 from replicator.yaml_text import Piece, document
 
 MAX_STENCILS = 256  # kept at once; beyond, shapes are bound again when they come back
@@ -49,6 +48,7 @@ class BoundSet(NamedTuple):
     shape_of: Callable[[Island], str]
     stencil: Callable[[str], Stencil]
     varies: bool
+    unanswered: tuple[resolving.Unanswered, ...]
 
 
 def bind(
@@ -80,7 +80,8 @@ class _Binder:
         self.first = next(iter(plan.islands), None)
         self.stencils: dict[str, Stencil] = {}
         self.once: dict[tuple[str, str, Text], Bound] = {}
-        self.shared_names: dict[tuple[str, str], Text] = {}
+        self.shared_objects: resolving.Index = {}
+        self.unanswered: list[resolving.Unanswered] = []
         self.example: Island | None = None  # of the shape that is bound, where there are several
 
     @property
@@ -103,7 +104,7 @@ class _Binder:
         objects = tuple(sorted((*shared, *objects, *self.once.values(), *self.aggregates()), key=_order))
         fixed = self.shape(self.first) if self.first is not None and not self.varies else None
         shape_of = self.shape if fixed is None else (lambda island: fixed)
-        return BoundSet(self.plan, self.context, objects, shape_of, self.stencil, self.varies)
+        return BoundSet(self.plan, self.context, objects, shape_of, self.stencil, self.varies, tuple(self.unanswered))
 
     def shape(self, island: Island) -> str:
         """What an island's structure depends on: its implementation, and the values of its structural expressions."""
@@ -171,7 +172,7 @@ class _Binder:
                 continue
             numbers = _service_ports(service)
             unknown = [number.origin.place for number in numbers if isinstance(number.value, Hole)]
-            _promote(self.decisions, (one for place in unknown if place for one in _needed(context, place)))
+            _promote(self.decisions, (one for place in unknown if place for one in needed(context, place)))
             if not any(number.value == port.port.data or isinstance(number.value, Hole) for number in numbers):
                 known = ", ".join(str(number.value) for number in numbers)
                 message = f"the Service `{port.service.text}` has no port {port.port.text}"
@@ -220,8 +221,7 @@ class _Binder:
         while True:
             context = self.context_of(decisions.known[decisions.shape(everyone)], shared=True)
             made = list(resources_emitter.emit(context, resources))
-            self.shared_names = {(kind, name): (name,) for kind, name in beside}
-            self.shared_names |= {(manifest.kind, manifest.local): manifest.name for manifest in made}
+            self.shared_objects = resolving.index([*made, *beside])
             try:
                 return tuple(self.finish(made, context, decisions))
             except _Wanted:
@@ -239,86 +239,16 @@ class _Binder:
 
     def finish(self, made: list[Manifest], context: Context, decisions: Decisions) -> Iterator[Bound]:
         """Write references out in full, put the objects in order, and cut them into text."""
-        own = {(manifest.kind, manifest.local): manifest.name for manifest in made if manifest.local}
-        made = self.hosts(made, context)
-        known = _Names(own, self.shared_names, context)
+        resolved = resolving.resolve(made, self.shared_objects, context)
+        _promote(decisions, resolved.wanted)
         self.found += _twice(made)
-        finished = []
-        for manifest in made:
-            body = rewrite(manifest.kind, manifest.body, known.answer)
-            finished.append(manifest._replace(body=body))
-        _promote(decisions, known.wanted)
-        self.found += known.found
+        self.found += resolved.found
+        self.unanswered += resolved.unanswered
         self.found += context.found
         context.found = []
-        self.found += proofs.judge(finished)
-        for manifest in sorted(finished, key=order_of):
+        self.found += proofs.judge(resolved.objects)
+        for manifest in sorted(resolved.objects, key=order_of):
             yield Bound(manifest, self.render(manifest.body))
-
-    def hosts(self, made: list[Manifest], context: Context) -> list[Manifest]:
-        """The author's objects with the host names in their texts written out, where the scope renames Services."""
-        brought = [one for one in made if one.origin.layer == "resource" and not one.once]
-        services = {
-            one.local: hosts.Service(one.name, self.namespaces_of(one)) for one in made if one.kind == "Service"
-        }
-        if not brought or context.shared or self.plan.own_namespaces or context.pods:
-            return made
-        wanted = self.plan.type.rewrite_hosts
-        judge = hosts.Hosts(services, wanted or frozenset())
-        made = [judge.judge(one) if one.origin.layer == "resource" else one for one in made]
-        own = [one for one in brought if one.kind == "Service"]
-        if own and wanted is None:
-            self.found.append(_undecided(self.plan, own, judge.found))
-        elif own:
-            self.found += _uncalled(self.plan, own, judge.found, brought)
-        return made
-
-    def namespaces_of(self, service: Manifest) -> frozenset[str]:
-        """The namespaces in which an author may have written a Service's name."""
-        written = {self.plan.namespace, "default"} if not service.written else {service.written}
-        return frozenset(written | {self.plan.namespace})
-
-
-def _undecided(plan: SetPlan, services: Sequence[Manifest], found: Sequence[hosts.Found]) -> Diagnostic:
-    """Names of Services change in this scope; whether those in texts do is the author's to say."""
-    place = plan.type.metadata.name_node.place
-    calls = sorted({one.token for one in found})
-    listed = ", ".join(f"`{call}`" for call in calls[:8]) + (" …" if len(calls) > 8 else "")
-    seen = f"texts name {listed}" if calls else "no text that can be seen names one"
-    names_of = ", ".join(sorted(one.local for one in services)[:8])
-    message = f"in `scope: prefix` the Services of `resources` are renamed ({names_of}): {seen}"
-    related = [Related("for example here", one.where.origin.place) for one in found[:3] if one.where.origin.place]
-    related.append(Related("this Set renames", plan.model.metadata.name_node.place))
-    hint = "rewriteHosts: all (or none, or a list of env, args, configMaps, probes, annotations); or scope: namespace"
-    return Diagnostic("R0605", message, place, hint=hint, related=tuple(related))
-
-
-def _uncalled(
-    plan: SetPlan, services: Iterable[Manifest], found: Iterable[hosts.Found], brought: Iterable[Manifest]
-) -> Iterator[Diagnostic]:
-    """A renamed Service that nothing in the island calls by a name that can be seen: an image may have it built in."""
-    called = {one.service for one in found}
-    called |= {port.service.text for port in plan.type.ports.values() if port.service is not None}
-
-    def note(kind: str, reference: Leaf, placed: bool) -> tuple[Leaf, Text | None]:
-        if kind == "Service" and isinstance(reference.value, str):
-            called.add(reference.value)
-        return reference, None
-
-    for manifest in brought:
-        rewrite(manifest.kind, manifest.body, note)
-    for service in services:
-        if service.local not in called and not _is_for_outside(service):
-            message = f"nothing in the island calls the Service `{service.local}` by a name that can be seen"
-            hint = "if an image has the name built in, it breaks in scope: prefix; scope: namespace is safe"
-            yield Diagnostic("R0606", message, service.origin.place, hint=hint, severity="warning")
-
-
-def _is_for_outside(service: Manifest) -> bool:
-    """Whether a Service is reached from outside of the cluster, and so need not be called by a name."""
-    spec = service.body.get("spec")
-    of_type = spec.get("type") if isinstance(spec, Map) else None
-    return isinstance(of_type, Leaf) and of_type.value in ("LoadBalancer", "NodePort")
 
 
 def _promote(decisions: Decisions, wanted: Iterable[Decision]) -> None:
@@ -330,91 +260,12 @@ def _promote(decisions: Decisions, wanted: Iterable[Decision]) -> None:
         raise _Wanted
 
 
-def _needed(context: Context, place: Place) -> list[Decision]:
-    """The expressions of a scalar that was bound to a text with holes; none where they tell every island apart."""
-    scalar = context.bound.get(place)
-    expressions = parse(scalar.text).expressions if scalar else []
-    if scalar is None or any(path[0] == "island" for one in expressions for path in context.reads(one)):
-        return []
-    return [Decision(expression, scalar) for expression in expressions]
-
-
 def _service_ports(service: Manifest) -> list[Leaf]:
     """The numbers of a Service's ports."""
     spec = service.body.get("spec")
     ports = spec.get("ports") if isinstance(spec, Map) else None
     numbers = [port.get("port") for port in (ports.items if isinstance(ports, List) else ()) if isinstance(port, Map)]
     return [number for number in numbers if isinstance(number, Leaf)]
-
-
-class _Names:
-    """What answers a reference: an object of the island, a shared one, or one that is declared external."""
-
-    def __init__(
-        self, own: Mapping[tuple[str, str], Text], shared: Mapping[tuple[str, str], Text], context: Context
-    ) -> None:
-        self.own = own
-        self.shared = shared
-        self.full = {(kind, name) for (kind, _), name in (*own.items(), *shared.items())}
-        self.context = context
-        self.external = {
-            (kind, context.text(scalar))
-            for kind, scalars in context.type.external.items()
-            for scalar in scalars
-            if not context.shared or "{{" not in scalar.text
-        }
-        self.found: list[Diagnostic] = []
-        self.wanted: list[Decision] = []
-
-    def answer(self, kind: str, reference: Leaf, placed: bool) -> tuple[Leaf, Text | None]:
-        """The reference with its target's full name, and its target's namespace.
-
-        References that emitters made (they have no place) are full already. What is shared stands in the namespace of
-        the Set: from an island in one of its own only a reference that names the namespace (`placed`) reaches it.
-        """
-        name = reference.value
-        place = reference.origin.place
-        if place is None or not isinstance(name, (str, tuple)):
-            return reference, None
-        if isinstance(name, str):
-            if (kind, name) in self.own:
-                return leaf(self.own[kind, name], reference.origin), self.context.namespace
-            if (kind, name) in self.shared and self._reaches(kind, placed):
-                return leaf(self.shared[kind, name], reference.origin), text(self.context.plan.namespace)
-            if not name or is_given(kind, name) or (kind, (name,)) in self.external:
-                return reference, None
-        elif (kind, name) in self.full:
-            return reference, self.context.namespace
-        elif (kind, name) in self.external or is_given(kind, "") or self._promote(place):
-            return reference, None
-        self._unanswered(kind, name, place)
-        return reference, None
-
-    def _reaches(self, kind: str, placed: bool) -> bool:
-        """Whether a reference from an island's object reaches what is shared."""
-        return placed or self.context.shared or not self.context.plan.root.own_namespaces or kind in CLUSTER_SCOPED
-
-    def _promote(self, place: Place) -> bool:
-        """Ask for the values of a reference's expressions, unless they tell every island apart."""
-        wanted = _needed(self.context, place)
-        self.wanted += wanted
-        return bool(wanted)
-
-    def _unanswered(self, kind: str, name: str | Text, place: Place) -> None:
-        shown = (
-            name if isinstance(name, str) else self.context.bound[place].text if place in self.context.bound else "?"
-        )
-        if (kind, shown) in self.shared:
-            message = f"the {kind} `{shown}` is shared, in another namespace than the island's own"
-            hint = "put it into the Type's `resources`, so that every island has its own; or scope: prefix"
-            self.found.append(Diagnostic("R0603", message, place, hint=hint))
-            return
-        known = [local for of_kind, local in (*self.own, *self.shared) if of_kind == kind]
-        known += ["".join(map(str, full)) for of_kind, full in self.external if of_kind == kind and len(full) == 1]
-        close = nearest(shown, known) if known else ""
-        hint = close if close.startswith("did") else f'if it exists outside: external: {{{kind}: ["{shown}"]}}'
-        message = f"the {kind} `{shown}` is neither in the set nor declared external"
-        self.found.append(Diagnostic("R0603", message, place, hint=hint))
 
 
 def _twice(made: Iterable[Manifest]) -> Iterator[Diagnostic]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from replicator.diagnostics import Diagnostic, Place
+from replicator.diagnostics import Diagnostic, Place, nearest
 from replicator.expander.islands import Island, Plan, SetPlan
 from replicator.expression.template import Call, Expr, Path, Template, parse
 from replicator.expression.values import MAX_TEXT, OMIT, STRUCTURAL, Failure, Kind, text_of
 from replicator.kinds import CLUSTER_SCOPED
-from replicator.model import IslandType, TypePort, Unit
+from replicator.model import IslandType, Resource, TypePort, Unit
 from replicator.names import Rule
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
@@ -42,6 +43,8 @@ DOWNWARD = {
     "name": ("REPLICATOR_ISLAND_NAME", "metadata.name"),
 }
 
+
+_NAMING = ("name", "host", "port", "address")
 
 PORTS = (1, 65535)
 COUNTS = (0, 2**31 - 1)
@@ -101,6 +104,8 @@ class Context:
         let = {} if shared else let_kinds(self.type, attributes, above)
         schema: dict[str, Any] | None = None if item is _NO_ITEM else {}
         self.scope = Scope(self.type.params, attributes, let, None if shared else self.type, schema, above)
+        self.asked: list[tuple[Call, Place]] = []
+        """The calls that name objects of `resources`, and where."""
         self.downward: set[str] | None = None
         """In `form: pods`, where the downward API can carry `island`: which of its attributes are asked for."""
         self.groups: dict[str, list[Text]] = {}
@@ -110,7 +115,9 @@ class Context:
 
     def for_item(self, item: Any, key: str) -> Context:
         """The context inside a `forEach`."""
-        return Context(self.plan, self.structure, self.data, self.shared, item, key, self.plans)
+        inside = Context(self.plan, self.structure, self.data, self.shared, item, key, self.plans)
+        inside.asked = self.asked
+        return inside
 
     @property
     def pods(self) -> bool:
@@ -167,6 +174,8 @@ class Context:
         first, *rest = call.arguments
         if call.function in ("keys", "addresses"):
             return (Hole("list", self._inner(call)),)
+        if first not in self.type.units:
+            return self._of_resource(call.function, first, *rest)
         if call.function == "name":
             if self.pods:
                 message = "in `form: pods` a unit is a container: it has no object of its own"
@@ -176,6 +185,57 @@ class Context:
             return self.host(first)
         number = self.port(self.type.units[first], rest[0])
         return number if call.function == "port" else text(self.host(first), ":", number)
+
+    def _of_resource(self, function: str, local: str, port: str = "") -> Text:
+        """What a call that names an object of `resources` stands for. Raises `Unknown`."""
+        found = [(kind, node, resource) for kind, name, node, resource in self._brought() if name == local]
+        if function == "name":
+            versions = [node.items.get("apiVersion") for _, node, _ in found]
+            scoped = [
+                self.is_cluster_scoped(version.text if isinstance(version, Scalar) else "", kind)
+                for version, (kind, _, _) in zip(versions, found, strict=True)
+            ]
+            return self.object_name(local, bool(scoped) and all(scoped))
+        services = [(node, resource) for kind, node, resource in found if kind == "Service"]
+        if not services:
+            known = {*self.type.units, *(name for kind, name, _, _ in self._brought() if kind == "Service")}
+            raise Unknown("R0404", f"there is no unit and no Service `{local}`", nearest(local, known))
+        host = self.object_name(local)
+        if function == "host":
+            return host
+        number = self._port_of(local, port, *services[0])
+        return number if function == "port" else text(host, ":", number)
+
+    def _port_of(self, local: str, port: str, service: MappingNode, resource: Resource) -> Text:
+        """The number of a port of a Service of `resources`, by its name or its number. Raises `Unknown`."""
+        known: list[str] = []
+        listed = service.get("spec", "ports")
+        for node in listed.items if isinstance(listed, Sequence) else ():
+            number = node.get("port") if isinstance(node, MappingNode) else None
+            if not isinstance(node, MappingNode) or not isinstance(number, Scalar):
+                continue
+            name = node.get("name")
+            called = [one.text for one in (name, number) if isinstance(one, Scalar)]
+            if port in called:
+                literal = resource.file is not None and not resource.expressions
+                return (str(number.data),) if literal else self.text(number)
+            known += called[:1]
+        raise Unknown("R0303", f"the Service `{local}` has no port `{port}`", nearest(port, known))
+
+    def _brought(self) -> Iterator[tuple[str, str, MappingNode, Resource]]:
+        """The manifests of `resources`, with their kinds and names as they are written."""
+        for resource in self.type.resources:
+            nodes = [resource.manifest] if resource.manifest is not None else []
+            if resource.file is not None:
+                nodes += self.data.manifests.get(id(resource.file), ())
+            while nodes:
+                node = nodes.pop()
+                items = node.items.get("items")
+                if isinstance(items, Sequence):
+                    nodes += [item for item in items.items if isinstance(item, MappingNode)]
+                kind, name = node.items.get("kind"), node.get("metadata", "name")
+                if isinstance(kind, Scalar) and isinstance(name, Scalar):
+                    yield kind.text, name.text, node, resource
 
     def offered(self, port: TypePort, implementation: str = "") -> tuple[Text, Leaf]:
         """The Service that answers a port of the Type's interface, and its port's number.
@@ -439,6 +499,8 @@ class Context:
     def _bound(self, expression: Expr, scalar: Scalar) -> Text | Hole:
         if expression.path:
             return self._name(expression.path, scalar)
+        unit_calls = (one for one in expression.calls if one.function in _NAMING and one.arguments)
+        self.asked += [(one, scalar.place) for one in unit_calls if one.arguments[0] not in self.type.units]
         if expression.call:
             return self.call(expression.call)
         depends = self.reads(expression)
@@ -499,7 +561,8 @@ class Context:
             elif path != ("omit",) and path[0] != "item":
                 found.add(path[:2])
         for call in expression.calls:
-            found |= reads(self.call(call))
+            with suppress(Unknown):  # which is said where the expression is bound
+                found |= reads(self.call(call))
         return frozenset(found)
 
     def evaluate(self, expression: Expr, scope: Any) -> Any:
@@ -523,7 +586,10 @@ class Context:
     def _result(self, call: Call, scope: Any) -> Any:
         if call.function in ("keys", "addresses"):
             return self._inner(call).value(scope)
-        result = assemble(self.call(call), scope)
+        try:
+            result = assemble(self.call(call), scope)
+        except Unknown as unknown:
+            raise Failure(unknown.message, unknown.hint, unknown.code) from None
         return int(result) if call.function == "port" else result
 
     def _value_of(self, scope: Any, lets: dict[str, Any]) -> Callable[[Path], Any]:

@@ -83,12 +83,41 @@ MERGE_KEYS: dict[tuple[str, str], str] = {
 # Groups of Kubernetes itself: only their kinds have merge keys.
 KUBERNETES_GROUPS = frozenset(
     (
-        " admissionregistration.k8s.io apiextensions.k8s.io apiregistration.k8s.io apps autoscaling batch "
-        "certificates.k8s.io coordination.k8s.io discovery.k8s.io events.k8s.io flowcontrol.apiserver.k8s.io "
-        "networking.k8s.io node.k8s.io policy rbac.authorization.k8s.io resource.k8s.io scheduling.k8s.io "
-        "storage.k8s.io"
+        " admissionregistration.k8s.io apiextensions.k8s.io apiregistration.k8s.io apps authentication.k8s.io "
+        "authorization.k8s.io autoscaling batch certificates.k8s.io coordination.k8s.io discovery.k8s.io events.k8s.io "
+        "flowcontrol.apiserver.k8s.io internal.apiserver.k8s.io lifecycle.k8s.io networking.k8s.io node.k8s.io policy "
+        "rbac.authorization.k8s.io resource.k8s.io scheduling.k8s.io storage.k8s.io storagemigration.k8s.io"
     ).split(" ")
 )
+
+
+def full_kind(api_version: str, kind: str) -> str:
+    """A kind as the tables here name it: with its group, unless that is one of Kubernetes' own."""
+    group = api_version.rpartition("/")[0]
+    return kind if group in KUBERNETES_GROUPS else f"{kind}.{group}"
+
+
+# Where the templates of pods are, by kind; of a Pod it is the object itself. Each has `metadata` and `spec`.
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "Pod": ("",),
+    "PodTemplate": ("template",),
+    **dict.fromkeys(
+        "Deployment ReplicaSet ReplicationController DaemonSet StatefulSet Job".split(), ("spec.template",)
+    ),
+    "CronJob": ("spec.jobTemplate.spec.template",),
+    # OpenKruise, JobSet, LeaderWorkerSet, Knative
+    **{f"{kind}.apps.kruise.io": ("spec.template",) for kind in ("StatefulSet", "DaemonSet", "CloneSet")},
+    "UnitedDeployment.apps.kruise.io": tuple(
+        f"spec.template.{kind}Template.spec.template"
+        for kind in ("advancedStatefulSet", "cloneSet", "deployment", "statefulSet")
+    ),
+    "JobSet.jobset.x-k8s.io": ("spec.replicatedJobs[].template.spec.template",),
+    "LeaderWorkerSet.leaderworkerset.x-k8s.io": (
+        "spec.leaderWorkerTemplate.leaderTemplate",
+        "spec.leaderWorkerTemplate.workerTemplate",
+    ),
+    **{f"{kind}.serving.knative.dev": ("spec.template",) for kind in ("Service", "Configuration")},
+}
 
 # Fields in the order in which people write them; others follow in the author's order.
 CONTAINER_ORDER = (

@@ -127,6 +127,17 @@ class External(NamedTuple):
     place: Place
 
 
+class Declared(NamedTuple):
+    """What an author says of the fields of a custom kind: that `path` leads to the name of a `to`.
+
+    Without a path: the kind names nothing.
+    """
+
+    kind: str
+    path: str
+    to: str
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IslandType:
     """The template of an island, and its interface."""
@@ -139,6 +150,7 @@ class IslandType:
     resources: tuple[Resource, ...]
     sets: Mapping[str, IslandSet]
     rewrite_hosts: frozenset[str] | None  # None: it is not said
+    references: tuple[Declared, ...]
     implementations: Mapping[str, External]
     external: Mapping[str, tuple[Scalar, ...]]
     uses: tuple[Use, ...]

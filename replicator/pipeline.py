@@ -7,18 +7,18 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import NamedTuple
 
-from replicator import check, expander, identity, links, proofs, stamp
+from replicator import check, expander, foreign, identity, links, proofs, stamp
 from replicator.binder import BoundSet, bind, order_of
 from replicator.context import Context
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
 from replicator.emitters.resources import as_data
-from replicator.expander.islands import Island, Plan
+from replicator.expander.islands import Island, Plan, SetPlan
 from replicator.expander.members import natural
 from replicator.expander.values import Setting
 from replicator.gather import gather, left_behind
 from replicator.model import Project
 from replicator.parser import decode, schema, source, stored
-from replicator.tree import Hole, Tree
+from replicator.tree import Hole, Manifest, Tree
 from replicator.yaml_text import Piece, Slot, document, json_line
 
 EMITTERS = {"gloo": "replicator.emitters.gloo"}
@@ -126,11 +126,15 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         bound[name], problems = bind(one_set, plan, data, RENDERERS[options.form])
         found += problems
     objects = _routing(project, plan, bound, RENDERERS[options.form], found) if project.routings else []
-    if has_errors(found):
-        return Built(told(), texts)
     named = [one for one_bound in bound.values() for one in identity.of_set(one_bound)]
     named += (identity.of_routing(one.manifest, plan.sets.get(one.manifest.over)) for one in objects)
-    found += identity.clashes(named)
+    owners = foreign.Owners(named)
+    found += foreign.explained((missing for one in bound.values() for missing in one.unanswered), owners)
+    if has_errors(found):
+        return Built(told(), texts)
+    found += identity.islands(plan.sets.values()) or identity.clashes(named)
+    found += foreign.in_texts(bound.values(), owners)
+    found += proofs.across(_stencils(bound.values()))
     found += proofs.shared_values(_uniques(bound.values()))
     rows = []
     for name, one_bound in bound.items():
@@ -156,9 +160,22 @@ def _stored(document: source.Document, render: Render) -> bytes:
     return "".join(str(piece) for piece in render(as_data(document.root))).encode()
 
 
-def _uniques(bound: Iterable[BoundSet]) -> Iterator[tuple[Island, Sequence[proofs.Unique]]]:
+def _stencils(bound: Iterable[BoundSet]) -> Iterator[tuple[SetPlan, list[Manifest]]]:
+    """The objects of an island of each shape."""
+    for one in bound:
+        shapes: dict[str, None] = {}
+        for island in one.plan.islands:
+            shapes.setdefault(one.shape_of(island))
+            if not one.varies:
+                break
+        for shape in shapes:
+            yield one.plan, [made.manifest for made in one.stencil(shape).objects]
+
+
+def _uniques(bound: Iterable[BoundSet]) -> Iterator[tuple[Island | None, Sequence[proofs.Unique]]]:
     """Every island with its values that no other may have; Sets that have none are passed over."""
     for one in bound:
+        yield None, list(proofs.uniques([made.manifest for made in one.objects if made.manifest.once]))
         of_shape: dict[str, list[proofs.Unique]] = {}
         for island in one.plan.islands:
             shape = one.shape_of(island)

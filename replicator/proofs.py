@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from replicator.diagnostics import Diagnostic, Place, Related
-from replicator.expander.islands import Island, island_place
-from replicator.expression.values import text_of
-from replicator.references import POD_LABELS
+from replicator.expander.islands import Island, SetPlan, island_place
+from replicator.expression.values import Failure, text_of
+from replicator.kinds import TEMPLATES, full_kind
 from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree
 
 Labels = Mapping[str, object]
@@ -16,20 +16,53 @@ Labels = Mapping[str, object]
 
 def judge(objects: Sequence[Manifest]) -> Iterator[Diagnostic]:
     """What is wrong inside an island: selectors that miss or overlap, two autoscalers of one target."""
-    workloads = [one for one in map(_workload, objects) if one is not None]
+    workloads = [one for manifest in objects for one in _workloads(manifest)]
     yield from _own_pods(workloads)
     yield from _overlaps(workloads)
     yield from _budgets(objects, workloads)
+    yield from _nothing(objects, workloads)
     yield from _autoscalers(objects)
 
 
-class _Workload(NamedTuple):
-    """A controller of pods: what it selects, and the labels of its pods."""
+class Requirement(NamedTuple):
+    """A condition on a label: its value is among some, or not; it is there, or not."""
 
-    manifest: Manifest
-    selector: Labels | None
-    labels: Labels
+    key: str
+    operator: str
+    values: tuple[object, ...]
+
+    def holds(self, labels: Labels, elsewhere: bool = False) -> bool:
+        """Whether labels fulfil it; with `elsewhere` those of another island, whose own name is another."""
+        value = labels.get(self.key)
+        known = not (elsewhere and _is_own(value))
+        if self.operator == "In":
+            return known and value in [one for one in self.values if not (elsewhere and _is_own(one))]
+        if self.operator == "NotIn":
+            return not known or value not in self.values
+        return (self.key in labels) == (self.operator == "Exists")
+
+
+def _is_own(value: object) -> bool:
+    """Whether a label's value is an island's own: it tells it apart from all others."""
+    parts = value if isinstance(value, tuple) else (value,)
+    return any(path[0] == "island" for part in parts if isinstance(part, Hole) for path in part.source.reads)
+
+
+class Selector(NamedTuple):
+    """What selects pods: all of its requirements. Without any it selects every pod."""
+
+    requirements: tuple[Requirement, ...]
     place: Place | None
+
+    def selects(self, labels: Labels, elsewhere: bool = False) -> bool:
+        return all(one.holds(labels, elsewhere) for one in self.requirements)
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether it may select pods of other islands: nothing in it is the island's own."""
+        return not any(
+            one.operator == "In" and one.values and all(map(_is_own, one.values)) for one in self.requirements
+        )
 
 
 def _at(node: Tree | None, *path: str) -> Tree | None:
@@ -48,66 +81,140 @@ def _place(node: Tree | None, manifest: Manifest) -> Place | None:
     return (origin.place if origin else None) or manifest.origin.place
 
 
-def _workload(manifest: Manifest) -> _Workload | None:
-    paths = POD_LABELS.get(manifest.kind)
-    if not paths or manifest.kind in ("CronJob", "PodTemplate"):
+def selector_of(manifest: Manifest) -> Selector | None:
+    """What an object selects pods by; None where it selects none."""
+    kind = full_kind(manifest.api_version, manifest.kind)
+    path = {"NetworkPolicy": "podSelector"}.get(kind, "selector")
+    node = _at(manifest.body, "spec", path)
+    if kind not in _SELECTING or not isinstance(node, Map):
         return None
-    node = _at(manifest.body, "spec", "selector")
-    selector = _labels(_at(node, "matchLabels") if manifest.kind != "ReplicationController" else node)
-    if manifest.kind == "Job" or (isinstance(node, Map) and node.get("matchExpressions") is not None):
-        return _Workload(manifest, None, _labels(_at(manifest.body, *paths[0].split("."), "labels")), None)
-    labels = _labels(_at(manifest.body, *paths[0].split("."), "labels"))
-    return _Workload(manifest, selector, labels, _place(node, manifest))
+    if kind in ("Service", "ReplicationController"):
+        return _selector(node, _labels(node), None, manifest) if node.items else None
+    return _selector(node, _labels(node.get("matchLabels")), node.get("matchExpressions"), manifest)
 
 
-def _selects(selector: Labels, labels: Labels) -> bool:
-    return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+def _selector(node: Map, fixed: Labels, expressions: Tree | None, manifest: Manifest) -> Selector:
+    found = [Requirement(key, "In", (value,)) for key, value in fixed.items()]
+    for one in expressions.items if isinstance(expressions, List) else ():
+        key, operator, values = (_at(one, field) for field in ("key", "operator", "values"))
+        if isinstance(key, Leaf) and isinstance(operator, Leaf):
+            known = tuple(item.value for item in getattr(values, "items", ()) if isinstance(item, Leaf))
+            found.append(Requirement(str(key.value), str(operator.value), known))
+    return Selector(tuple(found), _place(node, manifest))
 
 
-def _own_pods(workloads: Iterable[_Workload]) -> Iterator[Diagnostic]:
+_CONTROLLERS = frozenset(
+    (
+        "Deployment ReplicaSet ReplicationController DaemonSet StatefulSet StatefulSet.apps.kruise.io "
+        "DaemonSet.apps.kruise.io CloneSet.apps.kruise.io"
+    ).split()
+)
+_SELECTING = _CONTROLLERS | {"Service", "PodDisruptionBudget", "NetworkPolicy"}
+
+
+class Workload(NamedTuple):
+    """What makes pods: what it selects them by, if it does, and their labels."""
+
+    manifest: Manifest
+    selector: Selector | None
+    labels: Labels
+
+    @property
+    def name(self) -> str:
+        return f"{self.manifest.kind} `{self.manifest.local}`"
+
+
+def _workloads(manifest: Manifest) -> Iterator[Workload]:
+    kind = full_kind(manifest.api_version, manifest.kind)
+    for path in TEMPLATES.get(kind, ()):
+        if kind == "PodTemplate" or "[]" in path:
+            continue
+        node = _at(manifest.body, *(path.split(".") if path else ()), "metadata", "labels")
+        selector = selector_of(manifest) if kind in _CONTROLLERS else None
+        yield Workload(manifest, selector, _labels(node))
+
+
+def _own_pods(workloads: Iterable[Workload]) -> Iterator[Diagnostic]:
     """A controller selects the pods of its own template: the API server refuses one that does not."""
     for one in workloads:
-        if one.selector is not None and not _selects(one.selector, one.labels):
-            name = f"{one.manifest.kind} `{one.manifest.local}`"
-            message = f"the selector of the {name} does not match its own pods"
+        if one.selector is not None and not (one.selector.requirements and one.selector.selects(one.labels)):
+            message = f"the selector of the {one.name} does not match its own pods"
             hint = "spec.selector.matchLabels must be among the labels of spec.template"
-            yield Diagnostic("R0607", message, one.place, hint=hint)
+            yield Diagnostic("R0607", message, one.selector.place, hint=hint)
 
 
-def _overlaps(workloads: Sequence[_Workload]) -> Iterator[Diagnostic]:
-    """Two controllers that select the same pods fight over them."""
+def _overlaps(workloads: Sequence[Workload]) -> Iterator[Diagnostic]:
+    """Two controllers that select the same pods fight over them; and so they do with pods of others."""
     for number, one in enumerate(workloads):
         for other in workloads[number + 1 :]:
-            if one.selector is None or other.selector is None:
+            taken = one.selector is not None and one.selector.selects(other.labels)
+            takes = other.selector is not None and other.selector.selects(one.labels)
+            controlled = {"Job", "CronJob"} & {one.manifest.kind, other.manifest.kind}  # nobody adopts their pods
+            if controlled or not (taken or takes):
                 continue
-            if _selects(one.selector, other.labels) or _selects(other.selector, one.labels):
-                related = (Related("the other one", one.place),) if one.place else ()
-                message = (
-                    f"the {other.manifest.kind} `{other.manifest.local}` and the {one.manifest.kind} "
-                    f"`{one.manifest.local}` select the same pods"
-                )
-                yield Diagnostic(
-                    "R0608", message, other.place, hint="give their pods different labels", related=related
-                )
+            places = [each.selector.place if each.selector else each.manifest.origin.place for each in (one, other)]
+            related = (Related("the other one", places[0]),) if places[0] else ()
+            message = f"the {other.name} and the {one.name} select the same pods"
+            if one.selector is None or other.selector is None:
+                selecting, selected = (one, other) if taken else (other, one)
+                message = f"the {selecting.name} selects the pods of the {selected.name}"
+            yield Diagnostic("R0608", message, places[1], hint="give their pods different labels", related=related)
 
 
-def _budgets(objects: Iterable[Manifest], workloads: Sequence[_Workload]) -> Iterator[Diagnostic]:
+def _budgets(objects: Iterable[Manifest], workloads: Sequence[Workload]) -> Iterator[Diagnostic]:
     """The eviction API refuses a pod that two PodDisruptionBudgets select."""
     first: dict[int, tuple[Manifest, Place | None]] = {}
     for manifest in objects:
-        if manifest.kind != "PodDisruptionBudget":
-            continue
-        node = _at(manifest.body, "spec", "selector", "matchLabels")
-        selector = _labels(node)
-        for number, workload in enumerate(workloads):
-            if not _selects(selector, workload.labels):
+        selector = selector_of(manifest) if manifest.kind == "PodDisruptionBudget" else None
+        for number, workload in enumerate(workloads) if selector else ():
+            if selector is None or not selector.selects(workload.labels):
                 continue
-            place = _place(node, manifest)
-            earlier, where = first.setdefault(number, (manifest, place))
+            earlier, where = first.setdefault(number, (manifest, selector.place))
             if earlier is not manifest:
                 related = (Related("the other one", where),) if where else ()
                 message = f"two PodDisruptionBudgets select the pods of `{workload.manifest.local}`"
-                yield Diagnostic("R0608", message, place, hint="keep one of them", related=related)
+                yield Diagnostic("R0608", message, selector.place, hint="keep one of them", related=related)
+
+
+def _nothing(objects: Iterable[Manifest], workloads: Sequence[Workload]) -> Iterator[Diagnostic]:
+    """A Service, budget or policy that selects no pod of the island may be misspelt; or an operator makes its pods."""
+    for manifest in objects:
+        kind = full_kind(manifest.api_version, manifest.kind)
+        brought = manifest.origin.layer == "resource" and not manifest.once
+        selector = selector_of(manifest) if brought and kind in _SELECTING - _CONTROLLERS else None
+        if selector is not None and not any(selector.selects(workload.labels) for workload in workloads):
+            message = f"the {manifest.kind} `{manifest.local}` selects no pods of the island"
+            hint = "its labels are those of a pod template in the island; if an operator makes the pods, all is well"
+            yield Diagnostic("R0614", message, selector.place, hint=hint, severity="warning")
+
+
+def across(sets: Iterable[tuple[SetPlan, Sequence[Manifest]]]) -> Iterator[Diagnostic]:
+    """Selectors that take in the pods of another island: in one namespace, something in them must be their own.
+
+    `sets` are the objects of an island of each shape of each Set.
+    """
+    known = [(plan, manifest) for plan, objects in sets for manifest in objects if not _is_own(manifest.namespace)]
+    loose = [
+        (plan, manifest, selector)
+        for plan, manifest in known
+        if (selector := selector_of(manifest)) is not None and selector.is_loose
+    ]
+    if not loose:
+        return
+    pods = [(plan, one) for plan, manifest in known for one in _workloads(manifest)]
+    for plan, manifest, selector in loose:
+        for other, workload in pods:
+            alone = other is plan and len(plan.islands) < 2
+            if alone or workload.manifest.namespace != manifest.namespace:
+                continue
+            if selector.selects(workload.labels, elsewhere=True):
+                message = f"the {manifest.kind} `{manifest.local}` selects pods of other islands: the {workload.name}"
+                hint = "keep `replicator.dev/island` in its selector: it is what tells islands apart"
+                place = workload.manifest.origin.place
+                related = [Related("the pods are made from this", place)] if place else []
+                related.append(Related("in each island of this Set", other.model.metadata.name_node.place))
+                yield Diagnostic("R0608", message, selector.place, hint=hint, related=tuple(related))
+                break
 
 
 def _autoscalers(objects: Sequence[Manifest]) -> Iterator[Diagnostic]:
@@ -140,101 +247,131 @@ def _autoscalers(objects: Sequence[Manifest]) -> Iterator[Diagnostic]:
 
 
 class Unique(NamedTuple):
-    """A value that no two objects of a cluster may share, and where it stands."""
+    """A value that no two objects of a cluster may share, and where it stands.
+
+    `twice`: whether one island may have it twice.
+    """
 
     what: str
-    value: Text | Hole | str | int
+    value: Text
     place: Place | None
+    twice: bool = False
 
 
 def uniques(objects: Iterable[Manifest]) -> Iterator[Unique]:
     """The values of an island's objects that must be its own: ports of nodes, addresses, hosts and paths."""
     for manifest in objects:
-        if manifest.kind == "Service":
+        kind = full_kind(manifest.api_version, manifest.kind)
+        if kind == "Service":
             yield from _of_service(manifest)
-        elif manifest.kind == "Ingress":
+        elif kind == "Ingress":
             yield from _of_ingress(manifest)
-        else:
-            yield from _host_ports(manifest.body, manifest)
+        for path in TEMPLATES.get(kind, ()):
+            if "[]" not in path:
+                yield from _host_ports(_at(manifest.body, *(path.split(".") if path else ()), "spec"), manifest)
 
 
-def _value(node: Tree | None) -> Text | Hole | str | int | None:
-    if not isinstance(node, Leaf) or isinstance(node.value, (float, bool)):
+def _value(node: Tree | None) -> Text | None:
+    """A scalar as text; None where it says nothing."""
+    value = node.value if isinstance(node, Leaf) else None
+    if value is None or value == "" or value == 0 or isinstance(value, (float, bool)):
         return None
-    return node.value
+    return value if isinstance(value, tuple) else (value if isinstance(value, Hole) else str(value),)
+
+
+def _items(node: Tree | None) -> Sequence[Tree]:
+    return node.items if isinstance(node, List) else ()
 
 
 def _of_service(manifest: Manifest) -> Iterator[Unique]:
     spec = _at(manifest.body, "spec")
     address = _at(spec, "clusterIP")
     value = _value(address)
-    if value not in (None, "None", ""):
-        assert value is not None
+    if value is not None and value != ("None",):
         yield Unique("the clusterIP", value, _place(address, manifest))
-    ports = _at(spec, "ports")
-    for port in ports.items if isinstance(ports, List) else ():
+    for port in _items(_at(spec, "ports")):
         node = _at(port, "nodePort")
         number = _value(node)
-        if number is not None and number != 0:
-            yield Unique("the nodePort", number, _place(node, manifest))
+        if number is not None:
+            yield Unique("the nodePort", (*number, *_protocol(port)), _place(node, manifest))
+
+
+def _protocol(port: Tree) -> Text:
+    """What tells ports of one number apart; nothing is TCP."""
+    protocol = _value(_at(port, "protocol")) or ("TCP",)
+    return () if protocol == ("TCP",) else ("/", *protocol)
 
 
 def _of_ingress(manifest: Manifest) -> Iterator[Unique]:
-    rules = _at(manifest.body, "spec", "rules")
-    for rule in rules.items if isinstance(rules, List) else ():
-        host = _value(_at(rule, "host")) or "*"
-        paths = _at(rule, "http", "paths")
-        for path in paths.items if isinstance(paths, List) else ():
-            written = _value(_at(path, "path")) or "/"
-            whole = (*_parts(host), " ", *_parts(written))
-            yield Unique("the host and path of an Ingress", whole, _place(rule, manifest))
+    """One host and path may be in several Ingresses of an island: that is how a canary is written."""
+    for rule in _items(_at(manifest.body, "spec", "rules")):
+        host = _value(_at(rule, "host")) or ("*",)
+        for path in _items(_at(rule, "http", "paths")):
+            written = _value(_at(path, "path")) or ("/",)
+            place = _place(rule, manifest)
+            yield Unique("the host and path of an Ingress", (*host, " ", *written), place, twice=True)
 
 
-def _parts(value: Text | Hole | str | int) -> tuple[str | Hole, ...]:
-    return value if isinstance(value, tuple) else (value if isinstance(value, Hole) else str(value),)
-
-
-def _host_ports(node: Tree, manifest: Manifest) -> Iterator[Unique]:
-    if isinstance(node, Map):
-        for key, child in node.items:
-            if key == "hostPort":
-                number = _value(child)
-                if number is not None and number != 0:
-                    yield Unique("the hostPort", number, _place(child, manifest))
-            elif key in ("spec", "template", "jobTemplate", "containers", "initContainers", "ports"):
-                yield from _host_ports(child, manifest)
-    elif isinstance(node, List):
-        for child in node.items:
-            yield from _host_ports(child, manifest)
+def _host_ports(spec: Tree | None, manifest: Manifest) -> Iterator[Unique]:
+    on_host = _at(spec, "hostNetwork")
+    shared = isinstance(on_host, Leaf) and on_host.value is True
+    for containers in ("initContainers", "containers"):
+        for container in _items(_at(spec, containers)):
+            for port in _items(_at(container, "ports")):
+                node = _at(port, "hostPort") or (_at(port, "containerPort") if shared else None)
+                number = _value(node)
+                if number is not None:
+                    address = _value(_at(port, "hostIP"))
+                    before = (*address, ":") if address else ()
+                    yield Unique("the hostPort", (*before, *number, *_protocol(port)), _place(node, manifest))
 
 
 class Holder(NamedTuple):
-    """Who has a value that must be unique."""
+    """Who has a value that must be unique: an island, or (None) what stands beside the islands; and where."""
 
-    island: Island
+    island: Island | None
     place: Place | None
 
+    @property
+    def name(self) -> str:
+        return f"the island `{self.island.path}`" if self.island is not None else "what is shared"
 
-def shared_values(islands: Iterable[tuple[Island, Sequence[Unique]]]) -> Iterator[Diagnostic]:
-    """Values that two islands share. One place is told once, with the first two islands that share it."""
+
+def shared_values(holders: Iterable[tuple[Island | None, Sequence[Unique]]]) -> Iterator[Diagnostic]:
+    """Values that two islands share, or one has twice. A place is told once, with the first two that share it."""
     held: dict[tuple[str, str], Holder] = {}
     told: set[tuple[str, Place | None]] = set()
-    for island, values in islands:
-        for what, value, place in values:
-            known = _evaluated(value, island)
-            earlier = held.setdefault((what, known), Holder(island, place))
-            if earlier.island is island or (what, place) in told:
+    for island, values in holders:
+        for unique in values:
+            try:
+                known = _evaluated(unique.value, island)
+            except Failure:  # which is told where the value is written
                 continue
-            told.add((what, place))
-            related = [Related(f"`{island.path}` has it", island_place(island))]
-            related.append(Related(f"and `{earlier.island.path}` has it", island_place(earlier.island)))
-            if earlier.place is not None and earlier.place != place:
-                related.append(Related("written here too", earlier.place))
-            message = f"{what} `{known}` is in the islands `{earlier.island.path}` and `{island.path}`"
-            hint = "let it follow from the island, or leave it to the cluster"
-            yield Diagnostic("R0610", message, place, hint=hint, related=tuple(related))
+            holder = Holder(island, unique.place)
+            earlier = held.setdefault((unique.what, known), holder)
+            again = earlier.island is island and (earlier is holder or unique.twice)
+            if again or (unique.what, unique.place) in told:
+                continue
+            told.add((unique.what, unique.place))
+            yield _shared(unique, known, earlier, holder)
 
 
-def _evaluated(value: Text | Hole | str | int, island: Island) -> str:
-    parts = _parts(value)
-    return "".join(part if isinstance(part, str) else text_of(part.source.value(island)) for part in parts)
+def _shared(unique: Unique, known: str, earlier: Holder, later: Holder) -> Diagnostic:
+    related = []
+    if earlier.island is not later.island:
+        names = f"{earlier.name} and {later.name}"
+        if earlier.island is not None and later.island is not None:
+            names = f"the islands `{earlier.island.path}` and `{later.island.path}`"
+        message = f"{unique.what} `{known}` is in {names}"
+        for word, one in (("", later.island), ("and ", earlier.island)):
+            related += [Related(f"{word}`{one.path}` has it", island_place(one))] if one is not None else []
+    else:
+        message = f"{unique.what} `{known}` is twice in {later.name}"
+    if earlier.place is not None and earlier.place != later.place:
+        related.append(Related("written here too", earlier.place))
+    hint = "let it follow from the island, or leave it to the cluster"
+    return Diagnostic("R0610", message, later.place, hint=hint, related=tuple(related))
+
+
+def _evaluated(value: Text, island: Island | None) -> str:
+    return "".join(part if isinstance(part, str) else text_of(part.source.value(island)) for part in value)

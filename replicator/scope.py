@@ -138,6 +138,8 @@ class Scope(NamedTuple):
         texts = [argument for argument in call.arguments if isinstance(argument, str)]
         if len(texts) != number or len(call.arguments) != number or call.keywords:
             raise Unknown("R0404", f"`{call.function}` takes ({what})", "arguments are literal texts")
+        if texts[0] not in self.units.units and self.units.resources:  # what those hold is known once they are read
+            return "int" if call.function == "port" else "text" if call.function == "address" else "name"
         if call.function == "name":
             if texts[0] not in self.units.units:
                 raise Unknown("R0404", f"there is no resource `{texts[0]}`", nearest(texts[0], self.units.units))

@@ -37,11 +37,11 @@ TABLE: dict[str, str] = {
     "tree": "diagnostics expression.values",
     "yaml_text": "expression.values tree",
     "patch": "kinds tree",
-    "references": "diagnostics tree",
-    "hosts": "tree",
     "sources": "expression.template expression.values names tree",
+    "hosts": "expression.values kinds sources tree",
     # Nodes to the model, and what it means.
     "model": "diagnostics expression.values parser.source",
+    "references": "kinds model tree",
     "parser.schema": "parser.patterns",
     "parser.slips": "diagnostics parser.schema parser.source",
     "parser.parameters": "diagnostics model parser.patterns parser.schema parser.source",
@@ -68,7 +68,7 @@ TABLE: dict[str, str] = {
     "links": "context diagnostics expander.islands expression.template model parser.source scope tree",
     "decisions": "context diagnostics expander.islands expression.template expression.values model parser.source scope",
     "patching": "context diagnostics kinds model patch tree",
-    "proofs": "diagnostics expander.islands expression.values references tree",
+    "proofs": "diagnostics expander.islands expression.values kinds tree",
     "emitters": "",
     "emitters.labels": "context tree",
     "emitters.containers": "context diagnostics expression.values kinds model names parser.source patch sources tree",
@@ -80,20 +80,22 @@ TABLE: dict[str, str] = {
     "emitters.aggregate": "context diagnostics emitters.containers emitters.labels model tree",
     "emitters.resources": "context decisions diagnostics emitters.labels kinds model names parser.source references"
     " tree",
+    "resolving": "context decisions diagnostics expander.islands expression.template hosts kinds model names references"
+    " tree",
     "binder": "context decisions diagnostics emitters.aggregate emitters.external emitters.island emitters.pods"
-    " emitters.resources expander.islands expression.template expression.values hosts kinds model names"
-    " parser.decode parser.source patching proofs references scope tree yaml_text",
+    " emitters.resources expander.islands kinds model names parser.decode patching proofs resolving tree yaml_text",
     # Once per island.
     "stamp": "binder diagnostics expander.islands expression.values sources tree yaml_text",
     "identity": "binder context diagnostics expander.islands kinds sources tree",
+    "foreign": "binder diagnostics expander.islands hosts identity kinds resolving tree",
     # Routes: neutral, then a provider's. A provider sees neutral routes and trees, never the model.
     "routes": "binder context diagnostics durations expander.islands expression.template expression.values model names"
     " parser.patterns parser.source scope sources tree yaml_text",
     "emitters.gloo": "durations kinds routes tree",
     # All of it, and the outside world.
     "pipeline": "binder check context diagnostics emitters.resources expander expander.islands expander.members"
-    " expander.values gather identity links model parser.decode parser.schema parser.source parser.stored proofs"
-    " stamp tree yaml_text",
+    " expander.values foreign gather identity links model parser.decode parser.schema parser.source parser.stored"
+    " proofs stamp tree yaml_text",
     "layout": "expander.islands pipeline stamp tree",
     "crds": "parser.schema tree yaml_text",
     "report": "diagnostics",

@@ -647,7 +647,11 @@ spec:
       schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 """
 CACHE = "apiVersion: example.com/v1\nkind: Cache\nmetadata: {name: hot}\nspec: {size: 1}\n"
-CACHING = type_of("units: {api: {image: 'api:1'}}\nresources: [{file: crd.yaml}, {file: cache.yaml}]")
+CACHING = type_of("""
+    units: {api: {image: 'api:1'}}
+    resources: [{file: crd.yaml}, {file: cache.yaml}]
+    references: [{kind: Cache}]
+""")
 
 
 @pytest.fixture
@@ -764,7 +768,7 @@ VM = type_of("""
           apiVersion: v1
           kind: Service
           metadata: {name: db}
-          spec: {selector: {app: db}, ports: [{port: 5432}]}
+          spec: {selector: {app.kubernetes.io/component: api}, ports: [{port: 5432}]}
     implementations:
       vm: {external: {host: "{{ island.key }}.{{ params.domain }}", port: 443, tls: true}}
 """)
@@ -1193,6 +1197,11 @@ def test_a_port_of_the_type_by_a_parameter_is_judged_by_its_value() -> None:
               kind: Service
               metadata: {name: web}
               spec: {selector: {a: b}, ports: [{name: w, port: "{{ params.port }}"}, {name: x, port: 443}]}
+          - manifest:
+              apiVersion: v1
+              kind: Pod
+              metadata: {name: web, labels: {a: b}}
+              spec: {containers: [{name: web, image: "web:1"}]}
     """)
     assert compiled(text, set_of("islands: {eu: {}, us: {}}"))
     assert faults(text, set_of("islands: {eu: {}, us: {params: {port: 81}}}")) == [("R0303", "80")]

@@ -17,7 +17,7 @@ from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
 from replicator.parser.source import Sequence as SequenceNode
 from replicator.patch import At, merge, ordered
-from replicator.sources import Digest, Volume, assemble, reads
+from replicator.sources import Digest, Volume, reads
 from replicator.tree import Hole, Leaf, List, Map, Origin, Text, Tree, leaf, mapping, text, tree
 
 FILES_ANNOTATION = "replicator.dev/files"
@@ -247,14 +247,8 @@ def files_body(context: Context, unit: Unit) -> dict[str, Any]:
 def files_digest(context: Context, units: list[Unit]) -> Leaf:
     """A digest of the files of the pod's units: it changes when they do, and so rolls these pods and no others."""
     digest = Digest(tuple(_volume(unit, files) for unit in units if (files := unit_files(context, unit))))
-    made: Text = (Hole("label", digest),)
     place = next(unit.files.place for unit in units if unit.files)
-    if not digest.reads:
-        try:
-            made = (assemble(made, None),)
-        except Failure as failure:
-            context.found.append(Diagnostic(failure.code, str(failure), place, hint=failure.hint))
-    return leaf(made, Origin(place, "type"))
+    return Leaf((Hole("label", digest),), Origin(place, "type"))
 
 
 def _volume(unit: Unit, files: list[File]) -> Volume:

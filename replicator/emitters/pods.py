@@ -62,12 +62,20 @@ def _units(context: Context) -> list[Unit]:
     return [context.type.units[name] for name in sorted(context.type.units, key=natural)]
 
 
-def named(plan: SetPlan) -> Iterator[tuple[str, str]]:
-    """Kinds and names of objects that what is shared may refer to: they are called like the Set, or like its pods."""
-    yield "StatefulSet", plan.path
-    yield "Service", plan.path
+def named(plan: SetPlan) -> Iterator[Manifest]:
+    """What stands for objects that the shared ones may refer to: they are called like the Set, or like its pods."""
+
+    def of(api_version: str, kind: str, name: str) -> Manifest:
+        return Manifest(api_version, kind, (name,), text(plan.namespace), Map(()), local=name)
+
+    yield of(_api_version(plan), "StatefulSet", plan.path)
+    yield of("v1", "Service", plan.path)
     if any(unit.ports for unit in plan.type.units.values()):
-        yield from (("Service", island.name) for island in plan.islands)
+        yield from (of("v1", "Service", island.name) for island in plan.islands)
+
+
+def _api_version(plan: SetPlan) -> str:
+    return "apps.kruise.io/v1beta1" if plan.model.workload == "AdvancedStatefulSet" else "apps/v1"
 
 
 def _stateful_set(context: Context, units: list[Unit]) -> Manifest:
@@ -95,7 +103,7 @@ def _stateful_set(context: Context, units: list[Unit]) -> Manifest:
     spec = context.merged(spec, model.stateful_set, At("", "spec"))
     assert isinstance(spec, Map)
     spec = _gated(spec, advanced)
-    api_version = "apps.kruise.io/v1beta1" if advanced else "apps/v1"
+    api_version = _api_version(context.plan)
     ordered_spec = ordered(spec, WORKLOAD_ORDER)
     return _manifest(context, api_version, "StatefulSet", (context.plan.path,), {"spec": ordered_spec})
 

@@ -10,7 +10,7 @@ from replicator.context import Context
 from replicator.decisions import item_key, items_key, when_key
 from replicator.diagnostics import Diagnostic
 from replicator.emitters import labels
-from replicator.kinds import ONCE
+from replicator.kinds import ONCE, full_kind
 from replicator.model import Resource
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Sequence
@@ -96,7 +96,13 @@ def _object(context: Context, body: Map) -> Manifest | None:
     namespace: Text = () if cluster_scoped else context.namespace
     extra = context.plan.model.metadata.labels if kind not in ONCE else {}
     if not once:
-        body = mark(kind, body, mapping(labels.of_island(context)), _select(context))
+        body = mark(
+            full_kind(api_version, kind),
+            body,
+            mapping(labels.of_island(context)),
+            _select(context, cluster_scoped),
+            context.type.references,
+        )
         extra = {**labels.of_island(context), **extra}
     return Manifest(
         api_version,
@@ -111,9 +117,9 @@ def _object(context: Context, body: Map) -> Manifest | None:
     )
 
 
-def _select(context: Context) -> Map | None:
+def _select(context: Context, cluster_scoped: bool) -> Map | None:
     """What is put into selectors: in a namespace of its own an island needs nothing to be told apart."""
-    if context.plan.own_namespaces:
+    if context.plan.own_namespaces and not cluster_scoped:
         return None
     return mapping({labels.ISLAND: labels.of_island(context)[labels.ISLAND]})
 

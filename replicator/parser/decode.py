@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 from replicator.diagnostics import Diagnostic
 from replicator.hosts import FIELDS
 from replicator.model import (
+    Declared,
     Destination,
     External,
     IslandSet,
@@ -135,6 +136,10 @@ def _island_type(root: MappingNode, found: list[Diagnostic]) -> IslandType:
         },
         resources=tuple(_resource(cast(MappingNode, node)) for node in _elements(spec.get("resources"))),
         rewrite_hosts=_rewrite_hosts(spec.data.get("rewriteHosts")),
+        references=tuple(
+            Declared(node.data["kind"], node.data.get("path", ""), node.data.get("to", ""))
+            for node in _elements(spec.get("references"))
+        ),
         implementations={
             name: _external(name, cast(MappingNode, node.get("external")), spec)
             for name, node in _entries(spec.get("implementations"))
