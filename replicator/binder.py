@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from replicator import names, patching, proofs, resolving
+from replicator import closed, names, patching, proofs, resolving
 from replicator.context import ISLAND_NAME, NO_DATA, Context, Data
 from replicator.decisions import Decision, Decisions
 from replicator.diagnostics import Diagnostic, Related, nearest
@@ -247,6 +247,7 @@ class _Binder:
         self.found += context.found
         context.found = []
         self.found += proofs.judge(resolved.objects)
+        self.found += closed.judge(resolved.objects)
         for manifest in sorted(resolved.objects, key=order_of):
             yield Bound(manifest, self.render(manifest.body))
 

@@ -16,7 +16,7 @@ Labels = Mapping[str, object]
 
 def judge(objects: Sequence[Manifest]) -> Iterator[Diagnostic]:
     """What is wrong inside an island: selectors that miss or overlap, two autoscalers of one target."""
-    workloads = [one for manifest in objects for one in _workloads(manifest)]
+    workloads = [one for manifest in objects for one in workloads_of(manifest)]
     yield from _own_pods(workloads)
     yield from _overlaps(workloads)
     yield from _budgets(objects, workloads)
@@ -65,7 +65,8 @@ class Selector(NamedTuple):
         )
 
 
-def _at(node: Tree | None, *path: str) -> Tree | None:
+def at(node: Tree | None, *path: str) -> Tree | None:
+    """What is at a path of keys, or None."""
     for step in path:
         node = node.get(step) if isinstance(node, Map) else None
     return node
@@ -76,7 +77,8 @@ def _labels(node: Tree | None) -> dict[str, object]:
     return {key: value.value for key, value in items if isinstance(value, Leaf)}
 
 
-def _place(node: Tree | None, manifest: Manifest) -> Place | None:
+def place_of(node: Tree | None, manifest: Manifest) -> Place | None:
+    """Where a node of an object is written; what the compiler adds is written where the object is."""
     origin = node.origin if isinstance(node, (Leaf, Map, List)) else None
     return (origin.place if origin else None) or manifest.origin.place
 
@@ -85,7 +87,7 @@ def selector_of(manifest: Manifest) -> Selector | None:
     """What an object selects pods by; None where it selects none."""
     kind = full_kind(manifest.api_version, manifest.kind)
     path = {"NetworkPolicy": "podSelector"}.get(kind, "selector")
-    node = _at(manifest.body, "spec", path)
+    node = at(manifest.body, "spec", path)
     if kind not in _SELECTING or not isinstance(node, Map):
         return None
     if kind in ("Service", "ReplicationController"):
@@ -96,11 +98,11 @@ def selector_of(manifest: Manifest) -> Selector | None:
 def _selector(node: Map, fixed: Labels, expressions: Tree | None, manifest: Manifest) -> Selector:
     found = [Requirement(key, "In", (value,)) for key, value in fixed.items()]
     for one in expressions.items if isinstance(expressions, List) else ():
-        key, operator, values = (_at(one, field) for field in ("key", "operator", "values"))
+        key, operator, values = (at(one, field) for field in ("key", "operator", "values"))
         if isinstance(key, Leaf) and isinstance(operator, Leaf):
             known = tuple(item.value for item in getattr(values, "items", ()) if isinstance(item, Leaf))
             found.append(Requirement(str(key.value), str(operator.value), known))
-    return Selector(tuple(found), _place(node, manifest))
+    return Selector(tuple(found), place_of(node, manifest))
 
 
 _CONTROLLERS = frozenset(
@@ -118,20 +120,23 @@ class Workload(NamedTuple):
     manifest: Manifest
     selector: Selector | None
     labels: Labels
+    pod: Tree | None
 
     @property
     def name(self) -> str:
         return f"{self.manifest.kind} `{self.manifest.local}`"
 
 
-def _workloads(manifest: Manifest) -> Iterator[Workload]:
+def workloads_of(manifest: Manifest) -> Iterator[Workload]:
+    """What an object makes pods by."""
     kind = full_kind(manifest.api_version, manifest.kind)
     for path in TEMPLATES.get(kind, ()):
         if kind == "PodTemplate" or "[]" in path:
             continue
-        node = _at(manifest.body, *(path.split(".") if path else ()), "metadata", "labels")
+        steps = path.split(".") if path else ()
+        labels = _labels(at(manifest.body, *steps, "metadata", "labels"))
         selector = selector_of(manifest) if kind in _CONTROLLERS else None
-        yield Workload(manifest, selector, _labels(node))
+        yield Workload(manifest, selector, labels, at(manifest.body, *steps, "spec"))
 
 
 def _own_pods(workloads: Iterable[Workload]) -> Iterator[Diagnostic]:
@@ -201,7 +206,7 @@ def across(sets: Iterable[tuple[SetPlan, Sequence[Manifest]]]) -> Iterator[Diagn
     ]
     if not loose:
         return
-    pods = [(plan, one) for plan, manifest in known for one in _workloads(manifest)]
+    pods = [(plan, one) for plan, manifest in known for one in workloads_of(manifest)]
     for plan, manifest, selector in loose:
         for other, workload in pods:
             alone = other is plan and len(plan.islands) < 2
@@ -223,24 +228,24 @@ def _autoscalers(objects: Sequence[Manifest]) -> Iterator[Diagnostic]:
     for manifest in objects:
         if manifest.kind != "HorizontalPodAutoscaler":
             continue
-        reference = _at(manifest.body, "spec", "scaleTargetRef")
-        kind, name = _at(reference, "kind"), _at(reference, "name")
+        reference = at(manifest.body, "spec", "scaleTargetRef")
+        kind, name = at(reference, "kind"), at(reference, "name")
         if not isinstance(kind, Leaf) or not isinstance(name, Leaf):
             continue
         full = name.value if isinstance(name.value, tuple) else (name.value,)
-        place = _place(reference, manifest)
+        place = place_of(reference, manifest)
         earlier, where = first.setdefault((str(kind.value), full), (manifest, place))
         if earlier is not manifest:
             related = (Related("the other one", where),) if where else ()
             message = f"two autoscalers of one {kind.value}: `{earlier.local}` and `{manifest.local}`"
             yield Diagnostic("R0609", message, place, hint="keep one of them", related=related)
         target = targets.get((str(kind.value), full))
-        replicas = _at(target.body, "spec", "replicas") if target else None
+        replicas = at(target.body, "spec", "replicas") if target else None
         if target is not None and replicas is not None:
             related = (Related("the autoscaler", place),) if place else ()
             message = f"`replicas` of the {target.kind} `{target.local}`, which an autoscaler decides"
             hint = "remove it: every apply would set it back"
-            yield Diagnostic("R0609", message, _place(replicas, target), hint=hint, related=related)
+            yield Diagnostic("R0609", message, place_of(replicas, target), hint=hint, related=related)
 
 
 # What must differ between islands
@@ -268,7 +273,7 @@ def uniques(objects: Iterable[Manifest]) -> Iterator[Unique]:
             yield from _of_ingress(manifest)
         for path in TEMPLATES.get(kind, ()):
             if "[]" not in path:
-                yield from _host_ports(_at(manifest.body, *(path.split(".") if path else ()), "spec"), manifest)
+                yield from _host_ports(at(manifest.body, *(path.split(".") if path else ()), "spec"), manifest)
 
 
 def _value(node: Tree | None) -> Text | None:
@@ -279,51 +284,52 @@ def _value(node: Tree | None) -> Text | None:
     return value if isinstance(value, tuple) else (value if isinstance(value, Hole) else str(value),)
 
 
-def _items(node: Tree | None) -> Sequence[Tree]:
+def items_of(node: Tree | None) -> Sequence[Tree]:
+    """The items of a list, or none."""
     return node.items if isinstance(node, List) else ()
 
 
 def _of_service(manifest: Manifest) -> Iterator[Unique]:
-    spec = _at(manifest.body, "spec")
-    address = _at(spec, "clusterIP")
+    spec = at(manifest.body, "spec")
+    address = at(spec, "clusterIP")
     value = _value(address)
     if value is not None and value != ("None",):
-        yield Unique("the clusterIP", value, _place(address, manifest))
-    for port in _items(_at(spec, "ports")):
-        node = _at(port, "nodePort")
+        yield Unique("the clusterIP", value, place_of(address, manifest))
+    for port in items_of(at(spec, "ports")):
+        node = at(port, "nodePort")
         number = _value(node)
         if number is not None:
-            yield Unique("the nodePort", (*number, *_protocol(port)), _place(node, manifest))
+            yield Unique("the nodePort", (*number, *_protocol(port)), place_of(node, manifest))
 
 
 def _protocol(port: Tree) -> Text:
     """What tells ports of one number apart; nothing is TCP."""
-    protocol = _value(_at(port, "protocol")) or ("TCP",)
+    protocol = _value(at(port, "protocol")) or ("TCP",)
     return () if protocol == ("TCP",) else ("/", *protocol)
 
 
 def _of_ingress(manifest: Manifest) -> Iterator[Unique]:
     """One host and path may be in several Ingresses of an island: that is how a canary is written."""
-    for rule in _items(_at(manifest.body, "spec", "rules")):
-        host = _value(_at(rule, "host")) or ("*",)
-        for path in _items(_at(rule, "http", "paths")):
-            written = _value(_at(path, "path")) or ("/",)
-            place = _place(rule, manifest)
+    for rule in items_of(at(manifest.body, "spec", "rules")):
+        host = _value(at(rule, "host")) or ("*",)
+        for path in items_of(at(rule, "http", "paths")):
+            written = _value(at(path, "path")) or ("/",)
+            place = place_of(rule, manifest)
             yield Unique("the host and path of an Ingress", (*host, " ", *written), place, twice=True)
 
 
 def _host_ports(spec: Tree | None, manifest: Manifest) -> Iterator[Unique]:
-    on_host = _at(spec, "hostNetwork")
+    on_host = at(spec, "hostNetwork")
     shared = isinstance(on_host, Leaf) and on_host.value is True
     for containers in ("initContainers", "containers"):
-        for container in _items(_at(spec, containers)):
-            for port in _items(_at(container, "ports")):
-                node = _at(port, "hostPort") or (_at(port, "containerPort") if shared else None)
+        for container in items_of(at(spec, containers)):
+            for port in items_of(at(container, "ports")):
+                node = at(port, "hostPort") or (at(port, "containerPort") if shared else None)
                 number = _value(node)
                 if number is not None:
-                    address = _value(_at(port, "hostIP"))
+                    address = _value(at(port, "hostIP"))
                     before = (*address, ":") if address else ()
-                    yield Unique("the hostPort", (*before, *number, *_protocol(port)), _place(node, manifest))
+                    yield Unique("the hostPort", (*before, *number, *_protocol(port)), place_of(node, manifest))
 
 
 class Holder(NamedTuple):

@@ -65,6 +65,7 @@ _VOLUME = {
     "projected.sources[].configMap.name": "ConfigMap",
     "projected.sources[].clusterTrustBundle.name": "ClusterTrustBundle",
     "csi.nodePublishSecretRef.name": "Secret",
+    "glusterfs.endpoints": "?Endpoints",
     **_under("ephemeral.volumeClaimTemplate.spec", _CLAIM),
 }
 _POD = {
@@ -107,7 +108,7 @@ _NOTHING = (
     "DeviceClass DeviceTaintRule Event Eviction IPAddress Lease LimitRange LocalSubjectAccessReview "
     "MutatingAdmissionPolicy Namespace Node PodTemplate PriorityClass PriorityLevelConfiguration "
     "ResourcePoolStatusRequest ResourceSlice RuntimeClass Scale SelfSubjectAccessReview SelfSubjectReview "
-    "SelfSubjectRulesReview ServiceCIDR StorageVersion StorageVersionMigration SubjectAccessReview TokenRequest "
+    "SelfSubjectRulesReview ServiceCIDR StorageVersion StorageVersionMigration SubjectAccessReview "
     "TokenReview ValidatingAdmissionPolicy VolumeAttributesClass"
 ).split()
 
@@ -117,6 +118,7 @@ _CORE: dict[str, dict[str, str]] = {
     "Job": _under("spec.scheduling", _RESOURCE_CLAIMS),
     "CronJob": _under("spec.jobTemplate.spec.scheduling", _RESOURCE_CLAIMS),
     "Binding": {"target.name": SAME_KIND},
+    "TokenRequest": {"spec.boundObjectRef.name": SAME_KIND},
     "Secret": {'metadata.annotations["kubernetes.io/service-account.name"]': "ServiceAccount"},
     "Service": {"spec.externalName": HOST},
     "PersistentVolumeClaim": _under("spec", _CLAIM),

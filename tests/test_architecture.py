@@ -69,6 +69,7 @@ TABLE: dict[str, str] = {
     "decisions": "context diagnostics expander.islands expression.template expression.values model parser.source scope",
     "patching": "context diagnostics kinds model patch tree",
     "proofs": "diagnostics expander.islands expression.values kinds tree",
+    "closed": "diagnostics kinds proofs tree",
     "emitters": "",
     "emitters.labels": "context tree",
     "emitters.containers": "context diagnostics expression.values kinds model names parser.source patch sources tree",
@@ -82,7 +83,7 @@ TABLE: dict[str, str] = {
     " tree",
     "resolving": "context decisions diagnostics expander.islands expression.template hosts kinds model names references"
     " tree",
-    "binder": "context decisions diagnostics emitters.aggregate emitters.external emitters.island emitters.pods"
+    "binder": "closed context decisions diagnostics emitters.aggregate emitters.external emitters.island emitters.pods"
     " emitters.resources expander.islands kinds model names parser.decode patching proofs resolving tree yaml_text",
     # Once per island.
     "stamp": "binder diagnostics expander.islands expression.values sources tree yaml_text",
