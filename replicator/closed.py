@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.kinds import TEMPLATES, full_kind
-from replicator.proofs import at, items_of, place_of, selector_of, workloads_of
-from replicator.tree import Leaf, Manifest, Map, Tree
+from replicator.proofs import items_of, place_of, selector_of, workloads_of
+from replicator.tree import Leaf, Manifest, Map, Tree, at
 
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 _PROBES = (

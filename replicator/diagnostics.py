@@ -114,6 +114,7 @@ CODES: dict[str, str] = {
     "R0613": "a kind of which nobody knows what it refers to",
     "R0614": "a selector that selects no pods",
     "R0615": "a text that names another island's Service",
+    "R0616": "a text that names a pod which no StatefulSet makes",
     "R0701": "a Set or island that does not exist",
     "R0702": "a route that no request can reach",
     "R0703": "an each-route whose islands cannot be told apart",

@@ -122,6 +122,8 @@ class Hosts:
         self.namespace = namespace
         self.fields = fields
         self.found: list[Found] = []
+        self.lost: list[Found] = []
+        """The tokens that name pods of the island's Services which no StatefulSet of it makes."""
 
     def judge(self, manifest: Manifest) -> Manifest:
         """The object with the tokens in the fields that are asked for written out; every token is noted."""
@@ -179,6 +181,8 @@ class Hosts:
             nonlocal changed
             token = next((way for way in ways if self._is_ours(way)), None)
             if token is None:
+                lost = next((way for way in ways if self._is_lost(way)), None)
+                self.lost += [Found(str(lost), lost.name, node)] if lost is not None else []
                 return None
             self.found.append(Found(str(token), token.name, node))
             changed = changed or change
@@ -197,6 +201,14 @@ class Hosts:
             return not _KNOWN.fullmatch(label) or self._pod(label) is not None
         namespace = token.labels[token.namespace]
         return not _KNOWN.fullmatch(namespace) or namespace in service.namespaces
+
+    def _is_lost(self, token: Token) -> bool:
+        """Whether it looks like a pod's name before that of a Service of the island."""
+        pod = token.labels[token.pod] if token.pod is not None else ""
+        rest = token._replace(labels=token.labels[1:], pod=None, service=token.service - 1)
+        if token.namespace is not None:
+            rest = rest._replace(namespace=token.namespace - 1)
+        return pod.rpartition("-")[2].isdecimal() and self._is_ours(rest)
 
     def _pod(self, label: str) -> Text | None:
         """A pod of a StatefulSet of the island, by its name in the island."""

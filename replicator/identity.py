@@ -125,17 +125,6 @@ def once(shared: Iterable[Shared]) -> tuple[list[Shared], list[Diagnostic]]:
     return kept, found
 
 
-def islands(plans: Iterable[SetPlan]) -> list[Diagnostic]:
-    """Islands of one name in one namespace (or, where it is their namespace, anywhere): all that they have clashes."""
-    named = []
-    for plan in plans:
-        if plan.above is None:
-            namespace = "" if plan.own_namespaces else plan.namespace
-            full = text(namespace, "\n", ISLAND_NAME)
-            named.append(Named("", "Island", full, plan, _always, plan.model.metadata.name_node.place))
-    return list(clashes(named))
-
-
 def clashes(objects: Iterable[Named]) -> Iterator[Diagnostic]:
     """Objects of one identity. Only patterns that could be equal are compared name by name."""
     by_kind: dict[tuple[str, str], list[Named]] = {}

@@ -132,7 +132,7 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     found += foreign.explained((missing for one in bound.values() for missing in one.unanswered), owners)
     if has_errors(found):
         return Built(told(), texts)
-    found += identity.islands(plan.sets.values()) or identity.clashes(named)
+    found += identity.clashes(named)
     found += foreign.in_texts(bound.values(), owners)
     found += proofs.across(_stencils(bound.values()))
     found += proofs.shared_values(_uniques(bound.values()))

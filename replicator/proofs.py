@@ -9,7 +9,8 @@ from replicator.diagnostics import Diagnostic, Place, Related
 from replicator.expander.islands import Island, SetPlan, island_place
 from replicator.expression.values import Failure, text_of
 from replicator.kinds import TEMPLATES, full_kind
-from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree
+from replicator.references import SELECTORS
+from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree, at
 
 Labels = Mapping[str, object]
 
@@ -63,13 +64,6 @@ class Selector(NamedTuple):
         return not any(
             one.operator == "In" and one.values and all(map(_is_own, one.values)) for one in self.requirements
         )
-
-
-def at(node: Tree | None, *path: str) -> Tree | None:
-    """What is at a path of keys, or None."""
-    for step in path:
-        node = node.get(step) if isinstance(node, Map) else None
-    return node
 
 
 def _labels(node: Tree | None) -> dict[str, object]:
@@ -182,15 +176,47 @@ def _budgets(objects: Iterable[Manifest], workloads: Sequence[Workload]) -> Iter
 
 
 def _nothing(objects: Iterable[Manifest], workloads: Sequence[Workload]) -> Iterator[Diagnostic]:
-    """A Service, budget or policy that selects no pod of the island may be misspelt; or an operator makes its pods."""
-    for manifest in objects:
-        kind = full_kind(manifest.api_version, manifest.kind)
-        brought = manifest.origin.layer == "resource" and not manifest.once
-        selector = selector_of(manifest) if brought and kind in _SELECTING - _CONTROLLERS else None
-        if selector is not None and not any(selector.selects(workload.labels) for workload in workloads):
+    """What selects no pod of the island may be misspelt; or an operator makes the pods."""
+    selectors = [
+        (manifest, selector)
+        for manifest in objects
+        if manifest.origin.layer == "resource" and not manifest.once
+        for selector in _all_selectors(manifest)
+    ]
+    for manifest, selector in selectors:
+        if not any(selector.selects(workload.labels) for workload in workloads):
             message = f"the {manifest.kind} `{manifest.local}` selects no pods of the island"
             hint = "its labels are those of a pod template in the island; if an operator makes the pods, all is well"
             yield Diagnostic("R0614", message, selector.place, hint=hint, severity="warning")
+
+
+def _all_selectors(manifest: Manifest) -> Iterator[Selector]:
+    """All by which an object selects pods of its own namespace, but for what makes them."""
+    kind = full_kind(manifest.api_version, manifest.kind)
+    own = selector_of(manifest)
+    if own is not None and kind not in _CONTROLLERS:
+        yield own
+    templates = [path for path in TEMPLATES.get(kind, ()) if "[]" not in path]
+    if kind == "NetworkPolicy" or templates:
+        for path in SELECTORS[kind]:
+            *steps, last = path.replace("[]", ".[]").split(".")
+            for owner in _found(manifest.body, steps) if "[]" in path else ():
+                node = owner.get(last)
+                elsewhere = owner.get("namespaceSelector") is not None or owner.get("namespaces") is not None
+                if isinstance(node, Map) and not elsewhere:
+                    yield _selector(node, _labels(node.get("matchLabels")), node.get("matchExpressions"), manifest)
+
+
+def _found(node: Tree | None, steps: Sequence[str]) -> Iterator[Map]:
+    """The maps at a path of keys, in which `[]` stands for each item of a list."""
+    if not steps:
+        if isinstance(node, Map):
+            yield node
+    elif steps[0] == "[]":
+        for item in items_of(node):
+            yield from _found(item, steps[1:])
+    else:
+        yield from _found(at(node, steps[0]), steps[1:])
 
 
 def across(sets: Iterable[tuple[SetPlan, Sequence[Manifest]]]) -> Iterator[Diagnostic]:

@@ -56,6 +56,7 @@ def resolve(made: Sequence[Manifest], shared: Index, context: Context) -> Resolv
     if renames:
         names.found += _renamed(made, hosts.found, names.called, context)
     names.found += _calls(names.own, context)
+    names.found += map(_lost, hosts.lost)
     return Resolved(finished, names.found, names.unanswered, names.wanted)
 
 
@@ -114,6 +115,12 @@ def _calls(own: Index, context: Context) -> Iterator[Diagnostic]:
             what = "resource" if call.function == "name" else "Service"
             message = f"`{call.function}`: this island has no {what} `{local}`"
             yield Diagnostic("R0404", message, place, hint=nearest(local, {name for _, name in own}))
+
+
+def _lost(found: Found) -> Diagnostic:
+    message = f"no StatefulSet of the island makes the pod that `{found.token}` names"
+    hint = f"before the Service `{found.service}` is the name of a StatefulSet, and an ordinal"
+    return Diagnostic("R0616", message, found.where.origin.place, hint=hint, severity="warning")
 
 
 # Renamed Services

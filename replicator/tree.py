@@ -145,6 +145,13 @@ def mapping(value: Mapping[str, Any], origin: Origin = COMPILER) -> Map:
     return made
 
 
+def at(node: Tree | None, *path: str) -> Tree | None:
+    """What is at a path of keys, or None."""
+    for step in path:
+        node = node.get(step) if isinstance(node, Map) else None
+    return node
+
+
 def holes(node: Tree) -> list[Hole]:
     """All holes of a tree, those inside a `Repeat` apart: they are filled from other islands."""
     found: list[Hole] = []

@@ -68,7 +68,7 @@ TABLE: dict[str, str] = {
     "links": "context diagnostics expander.islands expression.template model parser.source scope tree",
     "decisions": "context diagnostics expander.islands expression.template expression.values model parser.source scope",
     "patching": "context diagnostics kinds model patch tree",
-    "proofs": "diagnostics expander.islands expression.values kinds tree",
+    "proofs": "diagnostics expander.islands expression.values kinds references tree",
     "closed": "diagnostics kinds proofs tree",
     "emitters": "",
     "emitters.labels": "context tree",

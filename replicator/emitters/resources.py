@@ -15,7 +15,7 @@ from replicator.model import Resource
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Sequence
 from replicator.references import mark
-from replicator.tree import Hole, Leaf, List, Manifest, Map, Origin, Text, Tree, leaf, mapping, text
+from replicator.tree import Hole, Leaf, List, Manifest, Map, Origin, Text, Tree, at, leaf, mapping, text
 
 
 def emit(context: Context, resources: tuple[Resource, ...]) -> Iterator[Manifest]:
@@ -90,6 +90,10 @@ def _object(context: Context, body: Map) -> Manifest | None:
         written = metadata.get("name")
         place = written.origin.place if isinstance(written, Leaf) else body.origin.place
         context.found.append(Diagnostic("R0304", f"`{local}` is no name of a {kind}", place))
+    defined = [_known(at(body, "spec", *path)) for path in (("names", "plural"), ("group",))]
+    if kind == "CustomResourceDefinition" and all(defined) and local != ".".join(defined):
+        message = f"the name of a CustomResourceDefinition is its plural and group: `{'.'.join(defined)}`"
+        context.found.append(Diagnostic("R0304", message, body.origin.place))
     once = context.shared or kind in ONCE
     cluster_scoped = context.is_cluster_scoped(api_version, kind)
     name: Text = (local,) if once else context.object_name(local, cluster_scoped)
