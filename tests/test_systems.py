@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +12,19 @@ import pytest
 import yaml
 from strict_schemas import SHARED, needs_shared, problems
 
+from replicator.emitters.resources import as_data
+from replicator.kinds import full_kind
+from replicator.model import Declared
+from replicator.parser.source import load_data
 from replicator.pipeline import Built, Options, Source, build
+from replicator.references import Reference, rewrite
+from replicator.tree import Leaf, List, Map, Text, Tree
 
 Object = dict[str, Any]
 
 FOLDER = Path(__file__).parent / "systems"
 CORPUS = SHARED / "corpus"
+DATABASE = Declared("Database", "spec.adminSecretName", "Secret")
 
 DSL = """
 apiVersion: replicator.dev/v1alpha1
@@ -59,11 +67,16 @@ SYSTEMS = [
     ),
 ]
 each_system = pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.file.stem)
-each_scope = pytest.mark.parametrize("scope", ["prefix", "namespace"])
+SCOPES = ["prefix", "namespace"]
+each_scope = pytest.mark.parametrize("scope", SCOPES)
 
 
 def compiled(system: System, objects: list[Object], scope: str, folder: Path) -> Built:
-    (folder / "system.yaml").write_text(yaml.safe_dump_all(objects))
+    return built_of(system, yaml.safe_dump_all(objects), scope, folder)
+
+
+def built_of(system: System, text: str, scope: str, folder: Path) -> Built:
+    (folder / "system.yaml").write_text(text)
     dsl = DSL.replace("SERVICE", system.service).replace("PORT", str(system.port)).replace("SCOPE", scope)
     return build([Source(str(folder / "dsl.yaml"), dsl.encode())], Options(root=str(folder)))
 
@@ -122,22 +135,122 @@ def _containers(one: Object) -> list[Object]:
 
 # Mutations
 
-# What may be gone without a word, and why.
+# What may be gone, or have another name, without a word, and why: patterns of the change, the scope and the object.
 SILENT = {
-    "nothing refers to it": [
-        "ConfigMap *",
-        "Database orders",
-    ],
+    "nothing refers to it: it refers to others": """
+        *:*:NetworkPolicy.mysql *:*:HorizontalPodAutoscaler.wordpress *:*:PodDisruptionBudget.kafka *:*:Job.topics
+        *:*:RoleBinding.leader-election *:*:ClusterRoleBinding.manager *:*:MutatingWebhookConfiguration.defaults
+        *:*:Database.orders *:*:Deployment.loadgenerator
+    """,
+    "it is called from outside of the cluster": "*:*:Service.frontend-external",
+    "others have pods of the same labels": "deleted:*:Deployment.reviews-v?",
+    "its pods are found by their labels": "renamed:*:Deployment.[!w]* renamed:*:Deployment.wordpress-mysql",
+    "only texts call it, and what they call may be anywhere in the world": """
+        deleted:*:Service.wordpress-mysql deleted:*:Service.adservice deleted:*:Service.cartservice
+        deleted:*:Service.checkoutservice deleted:*:Service.currencyservice deleted:*:Service.emailservice
+        deleted:*:Service.paymentservice deleted:*:Service.productcatalogservice deleted:*:Service.recommendationservice
+        deleted:*:Service.redis-cart deleted:*:Service.shippingservice deleted:*:Service.details
+        deleted:*:Service.ratings deleted:*:Service.reviews
+    """,
+    "only texts call it, where names stay as they are": """
+        renamed:namespace:Service.wordpress-mysql renamed:namespace:Service.*service
+        renamed:namespace:Service.redis-cart renamed:namespace:Service.details renamed:namespace:Service.ratings
+        renamed:namespace:Service.reviews
+    """,
+    "it may be in the cluster already": "deleted:*:CustomResourceDefinition.*",
 }
+# References whose targets need not be in the output.
+GIVEN = {"storageClassName": "the cluster's operators make StorageClasses"}
 
 
 def _name(one: Object) -> str:
-    return f"{one['kind']} {one['metadata']['name']}"
+    return f"{one['kind']}.{one['metadata']['name']}"
 
 
-def _without(objects: list[Object], name: str) -> list[Object]:
-    return [one for one in objects if _name(one) != name]
+def _said(built: Built) -> set[tuple[str, str]]:
+    return {(one.code, one.message) for one in built.diagnostics}
 
 
-def _deletions(system: System) -> Iterator[str]:
-    yield from (_name(one) for one in system.objects)
+def _changes(system: System) -> Iterator[tuple[str, str, list[Object]]]:
+    """Each object taken away, and each with another name."""
+    for number, one in enumerate(system.objects):
+        objects = system.objects
+        yield "deleted", _name(one), objects[:number] + objects[number + 1 :]
+        objects[number]["metadata"]["name"] += "-x"
+        yield "renamed", _name(one), objects
+
+
+@each_scope
+@each_system
+def test_an_object_that_is_gone_or_misnamed_is_missed(system: System, scope: str, tmp_path: Path) -> None:
+    before = _said(compiled(system, system.objects, scope, tmp_path))
+    for how, name, objects in _changes(system):
+        found = _said(compiled(system, objects, scope, tmp_path)) - before
+        silent = any(fnmatchcase(f"{how}:{scope}:{name}", pattern) for pattern in _silent())
+        assert bool(found) != silent, (how, name, found)
+
+
+def _silent() -> list[str]:
+    return [pattern for patterns in SILENT.values() for pattern in patterns.split()]
+
+
+@needs_shared
+def test_no_exception_is_left_over() -> None:
+    systems = [one for each in SYSTEMS for one in getattr(each, "values", (each,)) if isinstance(one, System)]
+    changes = [f"{how}:{scope}:{name}" for one in systems for how, name, _ in _changes(one) for scope in SCOPES]
+    assert [pattern for pattern in _silent() if not any(fnmatchcase(one, pattern) for one in changes)] == []
+
+
+# Names inside an object, selectors, and the labels that they select.
+INSIDE = re.compile(
+    r".*\.(volumeMounts\[\]\.name|\w+KeyRef\.key|targetPort|(\w+Probe|preStop)\.(httpGet|tcpSocket)\.port"
+    r"|template\.metadata\.labels\.[^[]*|\w*[sS]elector(\.matchLabels)?\.[^[]*|matchExpressions\[\]\.values\[\])"
+)
+
+
+def _leaves(node: Tree, path: str = "") -> Iterator[tuple[str, Leaf]]:
+    if isinstance(node, Leaf):
+        yield path, node
+    elif isinstance(node, Map):
+        for key, child in node.items:
+            yield from _leaves(child, f"{path}.{key}")
+    elif isinstance(node, List):
+        for child in node.items:
+            yield from _leaves(child, f"{path}[]")
+
+
+def _named(text: str) -> Iterator[tuple[str, Leaf]]:
+    """What names something else in the manifests of a text, with the path of its field."""
+    documents, _ = load_data("system.yaml", text)
+    for document in documents:
+        body = as_data(document.root)
+        assert isinstance(body, Map)
+        seen: list[int] = []
+
+        def note(reference: Reference, seen: list[int] = seen) -> tuple[Leaf, Text | None]:
+            seen.append(id(reference.node))
+            return reference.node, None
+
+        data = document.root.data
+        rewrite(full_kind(data["apiVersion"], data["kind"]), body, note, [DATABASE])
+        for path, leaf in _leaves(body):
+            if id(leaf) in seen or (INSIDE.fullmatch(path) and isinstance(leaf.value, str)):
+                yield path, leaf
+
+
+@each_scope
+@each_system
+def test_a_misspelt_reference_is_found_where_it_is(system: System, scope: str, tmp_path: Path) -> None:
+    text = system.file.read_text()
+    lines = text.split("\n")
+    before = _said(built_of(system, text, scope, tmp_path))
+    names = list(_named(text))
+    assert len(names) > 10
+    for path, leaf in names:
+        assert leaf.origin.place
+        number, column = leaf.origin.place.line, leaf.origin.place.column
+        line = lines[number - 1]
+        end = line.index(str(leaf.value), column - 1) + len(str(leaf.value))
+        changed = [*lines[: number - 1], f"{line[:end]}x{line[end:]}", *lines[number:]]
+        found = _said(built_of(system, "\n".join(changed), scope, tmp_path)) - before
+        assert bool(found) != any(path.endswith(name) for name in GIVEN), (number, line)
