@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from replicator import closed, names, patching, proofs, resolving
@@ -40,7 +41,10 @@ class Stencil(NamedTuple):
 
 
 class BoundSet(NamedTuple):
-    """A Set bound: the objects that stand beside its islands, and the stencil of each island by the island's shape."""
+    """A Set bound: the objects that stand beside its islands, and the stencil of each island by the island's shape.
+
+    `shapes` are all shapes that there are, with the first two islands of each.
+    """
 
     plan: SetPlan
     context: Context
@@ -48,6 +52,7 @@ class BoundSet(NamedTuple):
     shape_of: Callable[[Island], str]
     stencil: Callable[[str], Stencil]
     varies: bool
+    shapes: Mapping[str, Sequence[Island]]
     unanswered: tuple[resolving.Unanswered, ...]
 
 
@@ -78,6 +83,7 @@ class _Binder:
         self.patches: dict[str, tuple[Patch, ...]] = {}  # of islands, by what tells them apart in a shape
         self.used: set[int] = set()
         self.first = next(iter(plan.islands), None)
+        self.shapes: dict[str, list[Island]] = {}
         self.stencils: dict[str, Stencil] = {}
         self.once: dict[tuple[str, str, Text], Bound] = {}
         self.shared_objects: resolving.Index = {}
@@ -104,7 +110,9 @@ class _Binder:
         objects = tuple(sorted((*shared, *objects, *self.once.values(), *self.aggregates()), key=_order))
         fixed = self.shape(self.first) if self.first is not None and not self.varies else None
         shape_of = self.shape if fixed is None else (lambda island: fixed)
-        return BoundSet(self.plan, self.context, objects, shape_of, self.stencil, self.varies, tuple(self.unanswered))
+        return BoundSet(
+            self.plan, self.context, objects, shape_of, self.stencil, self.varies, self.shapes, tuple(self.unanswered)
+        )
 
     def shape(self, island: Island) -> str:
         """What an island's structure depends on: its implementation, and the values of its structural expressions."""
@@ -187,10 +195,13 @@ class _Binder:
         """Bind every shape there is; the objects of the whole Set, where its form has any."""
         if self.first is None:
             return ()
-        shapes = {self.shape(island): island for island in self.plan.islands} if self.varies else {}
-        shapes = shapes or {self.shape(self.first): self.first}
-        for shape, island in shapes.items():
-            self.example = island if self.varies else None
+        self.shapes = {} if self.varies else {self.shape(self.first): list(islice(iter(self.plan.islands), 2))}
+        for island in self.plan.islands if self.varies else ():
+            alike = self.shapes.setdefault(self.shape(island), [])
+            if len(alike) < 2:
+                alike.append(island)
+        for shape, alike in self.shapes.items():
+            self.example = alike[0] if self.varies else None
             self.found += _too_long(self.plan, self.stencil(shape))
         if not self.context.pods:
             self.found += patching.unused(self.plan.model.patches, self.used)
@@ -244,10 +255,11 @@ class _Binder:
         self.found += _twice(made)
         self.found += resolved.found
         self.unanswered += resolved.unanswered
+        if not context.found:  # else the objects are not whole
+            self.found += proofs.judge(resolved.objects)
+            self.found += closed.judge(resolved.objects)
         self.found += context.found
         context.found = []
-        self.found += proofs.judge(resolved.objects)
-        self.found += closed.judge(resolved.objects)
         for manifest in sorted(resolved.objects, key=order_of):
             yield Bound(manifest, self.render(manifest.body))
 

@@ -79,12 +79,7 @@ def explained(unanswered: Iterable[Unanswered], owners: Owners) -> Iterator[Diag
 def in_texts(sets: Iterable[BoundSet], owners: Owners) -> Iterator[Diagnostic]:
     """Hosts in texts that are Services of other islands, unless they are declared external."""
     for bound in sets:
-        shapes: dict[str, list[Island]] = {}
-        for island in bound.plan.islands:
-            shapes.setdefault(bound.shape_of(island), []).append(island)
-            if not bound.varies and len(shapes[bound.shape_of(island)]) == 2:  # they stand for all
-                break
-        for shape, islands in shapes.items():
+        for shape, islands in bound.shapes.items():
             for one in bound.stencil(shape).objects:
                 yield from _in_object(bound, one.manifest, islands, owners)
 

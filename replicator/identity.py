@@ -52,19 +52,14 @@ def of_set(bound: BoundSet) -> Iterator[Named]:
     """What a Set makes: beside its islands, and for each of them."""
     for one in bound.objects:
         yield _named(one.manifest, None, _always)
-    shapes: dict[str, None] = {}
-    for island in bound.plan.islands:
-        shapes.setdefault(bound.shape_of(island))
-        if not bound.varies:
-            break
     made: dict[tuple[str, str, Text], tuple[Manifest, set[str]]] = {}
-    for shape in shapes:
+    for shape in bound.shapes:
         for one in bound.stencil(shape).objects:
             manifest = one.manifest
             key = (manifest.api_version, manifest.kind, _full(manifest))
             made.setdefault(key, (manifest, set()))[1].add(shape)
     for manifest, of in made.values():
-        every = len(of) == len(shapes)
+        every = len(of) == len(bound.shapes)
         has = _always if every else _in_shapes(bound, of)
         yield _named(manifest, bound.plan, has)
 

@@ -163,12 +163,7 @@ def _stored(document: source.Document, render: Render) -> bytes:
 def _stencils(bound: Iterable[BoundSet]) -> Iterator[tuple[SetPlan, list[Manifest]]]:
     """The objects of an island of each shape."""
     for one in bound:
-        shapes: dict[str, None] = {}
-        for island in one.plan.islands:
-            shapes.setdefault(one.shape_of(island))
-            if not one.varies:
-                break
-        for shape in shapes:
+        for shape in one.shapes:
             yield one.plan, [made.manifest for made in one.stencil(shape).objects]
 
 
@@ -176,15 +171,13 @@ def _uniques(bound: Iterable[BoundSet]) -> Iterator[tuple[Island | None, Sequenc
     """Every island with its values that no other may have; Sets that have none are passed over."""
     for one in bound:
         yield None, list(proofs.uniques([made.manifest for made in one.objects if made.manifest.once]))
-        of_shape: dict[str, list[proofs.Unique]] = {}
-        for island in one.plan.islands:
-            shape = one.shape_of(island)
-            if shape not in of_shape:
-                of_shape[shape] = list(proofs.uniques([made.manifest for made in one.stencil(shape).objects]))
-                if not one.varies and not of_shape[shape]:
-                    break
-            if of_shape[shape]:
-                yield island, of_shape[shape]
+        of_shape = {
+            shape: list(proofs.uniques([made.manifest for made in one.stencil(shape).objects])) for shape in one.shapes
+        }
+        for island in one.plan.islands if any(of_shape.values()) else ():
+            values = of_shape[one.shape_of(island)]
+            if values:
+                yield island, values
 
 
 def _start(sources: Sequence[Source]) -> Place | None:
