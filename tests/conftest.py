@@ -21,15 +21,6 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit("--update-golden: CI is set, and there golden files are compared, never written", returncode=2)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of faults that are known and not yet mended: they may fail, and leave the list once mended."""
-    lines = (Path(__file__).parent / "known_faults.txt").read_text().splitlines()
-    faults = {line for line in lines if line and not line.startswith("#")}
-    for item in items:
-        if item.nodeid in faults:
-            item.add_marker(pytest.mark.xfail(strict=False, reason="a known fault: tests/known_faults.txt"))
-
-
 @pytest.fixture(scope="session")
 def update_golden(pytestconfig: pytest.Config) -> bool:
     """Whether golden files are to be written."""
