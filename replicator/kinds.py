@@ -17,9 +17,9 @@ _RANK = {kind: rank for rank, kind in enumerate(_ORDER)} | {kind: len(_ORDER) + 
 
 
 def is_kind(word: str) -> bool:
-    """Whether a word may be the kind of an object: one of a cluster's own, or of a custom resource."""
+    """Whether a word may be the kind of an object: one of a cluster's own, or of a custom resource, with its group."""
     is_plural = word.endswith("s") and word[:-1] in _RANK
-    return re.fullmatch("[A-Z][A-Za-z0-9]*", word) is not None and not is_plural
+    return re.fullmatch(r"[A-Z][A-Za-z0-9]*(?:\.[a-z0-9.-]+)?", word) is not None and not is_plural
 
 
 COMMON = (*_ORDER, *_LAST)

@@ -14,7 +14,8 @@ import yaml
 from strict_schemas import SHARED, needs_shared
 
 from replicator.kinds import TEMPLATES, full_kind
-from replicator.references import MAP_SELECTORS, SELECTORS, TABLE
+from replicator.pipeline import Built, Source, build
+from replicator.references import MAP_SELECTORS, SELECTORS, TABLE, plural
 
 Object = dict[str, Any]
 
@@ -185,3 +186,158 @@ def test_no_reason_is_left_over() -> None:
                 used |= set(_patterns(kind, path))
     known = {pattern for patterns in NOT_REFERENCES.values() for pattern in patterns.split()}
     assert known - used == set() or not SHARED.is_dir()
+
+
+# What authors declare, and what expressions name
+
+DSL = """
+apiVersion: replicator.dev/v1alpha1
+kind: IslandType
+metadata: {name: cart}
+spec:
+  units:
+    api: {image: "api:1", env: {A: VALUE}}
+  rewriteHosts: all
+  resources:
+    - manifest:
+        apiVersion: v1
+        kind: Service
+        metadata: {name: valkey}
+        spec: {selector: {app: valkey}, ports: [{name: client, port: 6379}, {name: admin, port: 6380}]}
+    - manifest:
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: valkey, labels: {app: valkey}}
+        spec: {containers: [{name: valkey, image: "valkey:8"}]}
+    - manifest: {apiVersion: v1, kind: Secret, metadata: {name: key}, stringData: {a: b}}
+    - manifest: {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: see}, rules: []}
+    - when: false
+      manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: absent}}
+    - manifest: {apiVersion: example.com/v1, kind: Cache, metadata: {name: hot}, spec: SPEC}
+  references: [REFERENCES]
+  external: {ServiceAccount: [outside/robot]}
+---
+apiVersion: replicator.dev/v1alpha1
+kind: IslandSet
+metadata: {name: shop, namespace: shop}
+spec: {type: cart, scope: SCOPE, islands: {eu: {}}}
+"""
+
+
+def compiled(value: str = "a", spec: str = "{}", references: str = "{kind: Cache}", scope: str = "prefix") -> Built:
+    words = {"VALUE": value, "SPEC": spec, "REFERENCES": references, "SCOPE": scope}
+    dsl = DSL
+    for word, text in words.items():
+        dsl = dsl.replace(word, text)
+    return build([Source("dsl.yaml", dsl.encode())])
+
+
+def found(built: Built) -> list[str]:
+    return [one.code for one in built.diagnostics if one.severity == "error"]
+
+
+def of_kind(built: Built, kind: str) -> Object:
+    [made] = [one for one in yaml.safe_load_all(b"".join(built.texts()).decode()) if one["kind"] == kind]
+    return dict(made)
+
+
+@pytest.mark.parametrize(
+    ("value", "prefix", "namespace"),
+    [
+        ("name('valkey')", "shop-eu-valkey", "valkey"),
+        ("name('key')", "shop-eu-key", "key"),
+        ("name('see')", "shop-eu-see", "shop-eu-see"),
+        ("host('valkey')", "shop-eu-valkey", "valkey"),
+        ("port('valkey', 'admin')", "6380", "6380"),
+        ("address('valkey', 'client')", "shop-eu-valkey:6379", "valkey:6379"),
+        ("address('valkey', '6380')", "shop-eu-valkey:6380", "valkey:6380"),
+        ("address('valkey', 'client') if true else host('valkey')", "shop-eu-valkey:6379", "valkey:6379"),
+        ("(port('valkey', 'client') + 1) ~ name('key')", "6380shop-eu-key", "6380key"),
+    ],
+)
+def test_expressions_name_resources(value: str, prefix: str, namespace: str) -> None:
+    for scope, expected in (("prefix", prefix), ("namespace", namespace)):
+        built = compiled(f'"{{{{ {value} }}}}"', scope=scope)
+        assert found(built) == []
+        container = of_kind(built, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+        assert container["env"][0]["value"] == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("name('valkei')", "R0404"),
+        ("name('absent')", "R0404"),
+        ("host('key')", "R0404"),
+        ("port('valkey', 'gone')", "R0303"),
+        ("address('absent', 'client')", "R0404"),
+        ("'' if true else name('gone')", "R0404"),
+    ],
+)
+def test_expressions_name_nothing(value: str, code: str) -> None:
+    built = compiled(f'"{{{{ {value} }}}}"')
+    assert set(found(built)) == {code}
+    assert {one.place.line for one in built.diagnostics if one.severity == "error" and one.place} == {7}
+
+
+@pytest.mark.parametrize(
+    ("spec", "references", "expected"),
+    [
+        ("{a: {b: key}}", "{kind: Cache, path: a.b, to: Secret}", "key"),
+        ("{a: {b: key}}", "{kind: Cache, path: spec.a.b, to: Secret}", "shop-eu-key"),
+        ("{a: {b: key}}", "{kind: Cache.example.com, path: spec.a.b, to: Secret}", "shop-eu-key"),
+        ("{a: [{b: key}]}", "{kind: Cache, path: 'spec.a[].b', to: Secret}", "shop-eu-key"),
+        ("{a: [key]}", "{kind: Cache, path: 'spec.a[]', to: Secret}", "shop-eu-key"),
+        ("{a.b/c: key}", "{kind: Cache, path: 'spec[\"a.b/c\"]', to: Secret}", "shop-eu-key"),
+        ("{a: hot}", "{kind: Cache, path: spec.a, to: Cache}", "shop-eu-hot"),
+        ("{a: hot}", "{kind: Cache, path: spec.a, to: Cache.example.com}", "shop-eu-hot"),
+        ("{a: valkey}", "{kind: Cache, path: spec.a, to: host}", "shop-eu-valkey"),
+        ("{a: valkey.default.svc}", "{kind: Cache, path: spec.a, to: host}", "shop-eu-valkey.shop.svc"),
+        ("{a: cache.example.com}", "{kind: Cache, path: spec.a, to: host}", "cache.example.com"),
+        ("{a: {matchLabels: {app: valkey}}}", "{kind: Cache, path: spec.a, to: selector}", "shop-eu"),
+        (
+            "{a: {metadata: {labels: {a: b}}, spec: {volumes: [{secret: {secretName: key}}]}}}",
+            "{kind: Cache, path: spec.a, to: template}",
+            "shop-eu-key",
+        ),
+    ],
+)
+def test_declared_references(spec: str, references: str, expected: str) -> None:
+    built = compiled(spec=spec, references=references)
+    assert found(built) == []
+    assert re.search(rf"(?<![\w.-]){re.escape(expected)}(?![\w.-])", json.dumps(of_kind(built, "Cache")["spec"]))
+
+
+@pytest.mark.parametrize(
+    ("references", "code"),
+    [
+        ("", "R0613"),
+        ("{kind: Other}", "R0613"),
+        ("{kind: Cache.other.com}", "R0613"),
+        ("{kind: Cache, path: spec.a}", "R0205"),
+        ("{kind: Cache, to: Secret}", "R0205"),
+        ("{kind: Cache, path: spec..a, to: Secret}", "R0205"),
+        ("{kind: Cache, path: spec.a, to: secret}", "R0205"),
+    ],
+)
+def test_declarations_that_are_none(references: str, code: str) -> None:
+    assert found(compiled(spec="{a: b}", references=references)) == [code]
+
+
+def test_where_names_stay_nothing_needs_to_be_declared() -> None:
+    assert found(compiled(references="", scope="namespace")) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "plural_name"),
+    [
+        ("Secret", "secrets"),
+        ("NetworkPolicy", "networkpolicies"),
+        ("Ingress", "ingresses"),
+        ("StorageClass", "storageclasses"),
+        ("Endpoints", "endpoints"),
+        ("Gateway.gateway.networking.k8s.io", "gateways"),
+    ],
+)
+def test_plurals(kind: str, plural_name: str) -> None:
+    assert plural(kind) == plural_name

@@ -15,6 +15,7 @@ CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
     sets.implementations_exist,
     sets.no_cycles,
     types.type_ports,
+    types.references,
     types.port_clashes,
     types.uses,
     types.environment,

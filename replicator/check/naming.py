@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from replicator import kinds, names
-from replicator.check.project import all_documents, children_of
+from replicator.check.project import all_documents
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.model import Metadata, Project
-from replicator.parser.source import Mapping, Node, Scalar, Sequence
+from replicator.parser.source import Mapping, Node, Scalar
 
 
 def unique_names(project: Project) -> Iterator[Diagnostic]:
@@ -77,10 +77,12 @@ def legal_names(project: Project) -> Iterator[Diagnostic]:
             if "{{" not in kind.text and not kinds.is_kind(kind.text):
                 hint = nearest(kind.text, kinds.COMMON) or "a kind as its manifests name it, such as ConfigMap"
                 yield Diagnostic("R0304", f"`{kind.text}` is no kind of Kubernetes objects", kind.place, hint=hint)
-        for names_node in children_of(external):
-            for item in names_node.items if isinstance(names_node, Sequence) else ():
-                if "{{" not in item.data and not names.is_subdomain(item.data):
-                    yield Diagnostic("R0304", f"`{item.data}` is no name of a Kubernetes object", item.place)
+        for of_kind, items in island_type.external.items():
+            for item in items:
+                namespace, _, name = item.text.rpartition("/")  # `name`, or `namespace/name`
+                legal = names.is_object_name(of_kind, name) and (namespace == "" or names.is_label(namespace))
+                if "{{" not in item.text and not (legal and not item.text.startswith("/")):
+                    yield Diagnostic("R0304", f"`{item.text}` is no name of a {of_kind}", item.place)
 
 
 def _legal_port(name: str, place: Place) -> Iterator[Diagnostic]:

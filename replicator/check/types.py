@@ -38,6 +38,17 @@ def uses(project: Project) -> Iterator[Diagnostic]:
                 yield Diagnostic("R0205", "`key` and `all` at once", use.node.key_place("all"))
 
 
+def references(project: Project) -> Iterator[Diagnostic]:
+    for island_type in project.types:
+        nodes = island_type.node.get("spec", "references")
+        for node in nodes.items if isinstance(nodes, Sequence) else ():
+            assert isinstance(node, Mapping)
+            for one, other in (("path", "to"), ("to", "path")):
+                if one in node.items and other not in node.items:
+                    hint = "a path and what it leads to; or neither, of a kind that names nothing"
+                    yield Diagnostic("R0205", f"`{one}` without `{other}`", node.key_place(one), hint=hint)
+
+
 def same_number(ports: Iterable[UnitPort], number: Callable[[UnitPort], Scalar], what: str) -> Iterator[Diagnostic]:
     first: dict[tuple[str, str], UnitPort] = {}
     for port in ports:
