@@ -150,7 +150,7 @@ class _Binder:
             made, used = patching.apply(context, patches, made)
             self.used |= used
             if patches is not self.plan.model.patches:
-                self.found += patching.unused(patches, used)
+                self.found += patching.unused(patches, used, made)
         if not implementation:
             self.judge_ports(made, context)
         for one in self.finish(made, context, self.decisions):
@@ -204,7 +204,8 @@ class _Binder:
             self.example = alike[0] if self.varies else None
             self.found += _too_long(self.plan, self.stencil(shape))
         if not self.context.pods:
-            self.found += patching.unused(self.plan.model.patches, self.used)
+            bound = (one.manifest for stencil in self.stencils.values() for one in stencil.objects)
+            self.found += patching.unused(self.plan.model.patches, self.used, bound)
         if not self.context.pods:
             return ()
         for decision in self.decisions.fixed:
@@ -215,7 +216,7 @@ class _Binder:
         values = self.decisions.known[self.shape(self.first).split("\n", 2)[2]]
         context = self.context_of(values)
         made, used = patching.apply(context, self.plan.model.patches, list(pods_emitter.emit_set(context)))
-        self.found += patching.unused(self.plan.model.patches, used | self.used)
+        self.found += patching.unused(self.plan.model.patches, used | self.used, made)
         objects = tuple(self.finish(made, context, self.decisions))
         self.found += _uniform(self.plan, objects)
         self.found += _set_names(self.plan, objects)

@@ -435,7 +435,7 @@ class Context:
         try:
             return merge(base, given, at)
         except Unfit as unfit:
-            self.found.append(Diagnostic("R0601", str(unfit), node.place))
+            self.found.append(Diagnostic("R0601", str(unfit), unfit.place or node.place, hint=unfit.hint))
             return base
 
     def number(self, scalar: Scalar, least: int, most: int) -> Leaf:

@@ -17,7 +17,12 @@ _ORDER = "$setElementOrder/"
 
 
 class Unfit(Exception):
-    """A patch that cannot be applied; the message is for its author."""
+    """A patch that cannot be applied; the message is for its author, the place is the part of it that does not fit."""
+
+    def __init__(self, message: str, node: Tree | None = None, hint: str = "") -> None:
+        super().__init__(message)
+        self.place = node.origin.place if isinstance(node, (Leaf, Map, List)) else None
+        self.hint = hint
 
 
 class At(NamedTuple):
@@ -47,7 +52,7 @@ def merge(base: Tree, patch: Tree, at: At = ROOT, keys: Keys = MERGE_KEYS) -> Tr
             return List((*known, *patch.items), base.origin)
     if isinstance(base, (Map, List)) and isinstance(patch, (Map, List)):
         wanted, given = ("a map", "a list") if isinstance(base, Map) else ("a list", "a map")
-        raise Unfit(f"`{at.field}` is {wanted}, not {given}")
+        raise Unfit(f"`{at.field}` is {wanted}, not {given}", patch)
     return without_nulls(patch)
 
 
@@ -56,7 +61,7 @@ def _merge_maps(base: Map, patch: Map, at: At, keys: Keys) -> Map:
     if directive == "replace":
         return Map(tuple(item for item in patch.items if item[0] != "$patch"), base.origin)
     if directive not in ("", "merge"):
-        raise Unfit(f"`$patch: {directive}` cannot stand here")
+        raise Unfit(f"`$patch: {directive}` cannot stand here", patch.get("$patch"))
     merged = dict(base.items)
     retained = patch.get("$retainKeys")
     if isinstance(retained, List):
@@ -73,7 +78,7 @@ def _merge_maps(base: Map, patch: Map, at: At, keys: Keys) -> Map:
                 merged[field] = List(tuple(item for item in there.items if _text(item) not in gone), there.origin)
         elif key.startswith("$"):
             if not key.startswith(_ORDER):  # kubectl's own patches hold the order; ours follow the base
-                raise Unfit(f"`{key}` is no directive of a strategic merge")
+                raise Unfit(f"`{key}` is no directive of a strategic merge", value)
         elif _is_null(value) or (isinstance(value, Map) and _text(value.get("$patch")) == "delete"):
             merged.pop(key, None)
         elif key in merged:
@@ -92,7 +97,7 @@ def _merge_lists(base: List, patch: List, key: str, at: At, keys: Keys) -> List:
             continue
         identity = item.get(key) if isinstance(item, Map) else None
         if not isinstance(identity, Leaf):
-            raise Unfit(f"an item of `{at.field}` has no `{key}`, by which items of this list are merged")
+            raise Unfit(f"an item of `{at.field}` has no `{key}`, by which items of this list are merged", item)
         same = [number for number, other in enumerate(items) if _is_called(other, key, identity)]
         if directive == "delete":
             items = [other for number, other in enumerate(items) if number not in same]
@@ -136,27 +141,35 @@ def without_nulls(node: Tree) -> Tree:
 def apply_json_patch(document: Tree, operations: Iterable[Map]) -> Tree:
     """The document after the operations of a JSON patch, in order. Raises `Unfit` where one cannot be applied."""
     for operation in operations:
-        name, path = _text(operation.get("op")), _pointer(operation, "path")
-        value = operation.get("value")
-        if name in ("add", "replace", "test") and value is None:
-            raise Unfit(f"the operation `{name}` has no `value`")
-        if name == "add" and value is not None:
-            document = _changed(document, path, value, "add")
-        elif name == "replace" and value is not None:
-            document = _changed(document, path, value, "replace")
-        elif name == "remove":
-            document = _changed(document, path, None, "remove")
-        elif name in ("move", "copy"):
-            source = _pointer(operation, "from")
-            found = _found(document, source)
-            if name == "move":
-                document = _changed(document, source, None, "remove")
-            document = _changed(document, path, found, "add")
-        elif name == "test" and value is not None:
-            if _plain(_found(document, path)) != _plain(value):
-                raise Unfit(f"the test of `{_shown(path)}` fails")
-        else:
-            raise Unfit(f"`{name}` is no operation: add, remove, replace, move, copy, test")
+        try:
+            document = _applied(document, operation)
+        except Unfit as unfit:
+            raise Unfit(str(unfit), operation.get("path") or operation, unfit.hint) from None
+    return document
+
+
+def _applied(document: Tree, operation: Map) -> Tree:
+    name, path = _text(operation.get("op")), _pointer(operation, "path")
+    value = operation.get("value")
+    if name in ("add", "replace", "test") and value is None:
+        raise Unfit(f"the operation `{name}` has no `value`")
+    if name == "add" and value is not None:
+        document = _changed(document, path, value, "add")
+    elif name == "replace" and value is not None:
+        document = _changed(document, path, value, "replace")
+    elif name == "remove":
+        document = _changed(document, path, None, "remove")
+    elif name in ("move", "copy"):
+        source = _pointer(operation, "from")
+        found = _found(document, source)
+        if name == "move":
+            document = _changed(document, source, None, "remove")
+        document = _changed(document, path, found, "add")
+    elif name == "test" and value is not None:
+        if _plain(_found(document, path)) != _plain(value):
+            raise Unfit(f"the test of `{_shown(path)}` fails")
+    else:
+        raise Unfit(f"`{name}` is no operation: add, remove, replace, move, copy, test")
     return document
 
 
@@ -200,7 +213,8 @@ def _changed(node: Tree, path: list[str], value: Tree | None, how: str, done: in
     if isinstance(node, Map):
         items = dict(node.items)
         if (not last or how != "add") and step not in items:
-            raise Unfit(f"there is nothing at `{_shown(here)}`")
+            hint = "`op: add` writes what is not there" if last and how == "replace" else ""
+            raise Unfit(f"there is nothing at `{_shown(here)}`", hint=hint)
         if not last:
             items[step] = _changed(items[step], path, value, how, done + 1)
         elif value is None:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
 from replicator.context import Context
-from replicator.diagnostics import Diagnostic
+from replicator.diagnostics import Diagnostic, nearest
 from replicator.kinds import KUBERNETES_GROUPS, MERGE_KEYS
 from replicator.model import Patch
+from replicator.parser.source import Mapping as MappingNode
 from replicator.patch import ROOT, Unfit, apply_json_patch, merge
 from replicator.tree import Leaf, List, Manifest, Map, Tree
 
@@ -81,7 +82,8 @@ def _patched(context: Context, patch: Patch, manifest: Manifest) -> Map | None:
             made = merge(manifest.body, _named_by_target(given), ROOT, MERGE_KEYS if group in KUBERNETES_GROUPS else {})
     except Unfit as unfit:
         target = f"the {manifest.kind} `{manifest.local}`"
-        context.found.append(Diagnostic("R0601", f"the patch does not fit {target}: {unfit}", patch.patch.place))
+        message = f"the patch does not fit {target}: {unfit}"
+        context.found.append(Diagnostic("R0601", message, unfit.place or patch.patch.place, hint=unfit.hint))
         return manifest.body
     if not isinstance(made, Map) or any(made.get(field) != manifest.body.get(field) for field in _FIXED):
         message = "a patch cannot change what an object is"
@@ -100,10 +102,21 @@ def _named_by_target(given: Map) -> Map:
     return Map(tuple(items), given.origin)
 
 
-def unused(patches: Iterable[Patch], used: set[int]) -> Iterator[Diagnostic]:
-    """A patch that matches no object of any island."""
+def unused(patches: Iterable[Patch], used: set[int], objects: Iterable[Manifest]) -> Iterator[Diagnostic]:
+    """A patch that matches no object of any island; `objects` are those that there are."""
+    known: dict[str, set[str]] = {}  # names of objects, by kind
+    for manifest in objects:
+        known.setdefault(manifest.kind, set()).add(manifest.local)
     for patch in patches:
         if id(patch) not in used:
             target = patch.node.items["target"]
-            hint = "names are those within the island: `api`, not `cart-eu-api`"
-            yield Diagnostic("R0604", "the patch matches no object", target.place, hint=hint)
+            assert isinstance(target, MappingNode)
+            of_kind = [kind for kind in known if not patch.kind or fnmatchcase(kind, patch.kind)]
+            if not of_kind:
+                place, hint = target.items["kind"].place, nearest(patch.kind, known)
+            else:
+                of_name = sorted(set().union(*(known[kind] for kind in of_kind)))
+                within = [name for name in of_name if patch.name.endswith(f"-{name}")]
+                place = (target.items.get("name") or target).place
+                hint = f"names are those within the island: `{within[-1]}`" if within else nearest(patch.name, of_name)
+            yield Diagnostic("R0604", "the patch matches no object", place, hint=hint)

@@ -146,6 +146,11 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     found += problems
     for one_rows, shared in zip(rows, kept, strict=True):
         one_rows.shared = shared
+    if not project.sets and not project.routings:
+        hint = "an IslandSet says which islands of a Type there are"
+        place = project.types[0].metadata.name_node.place
+        message = "there are Types only: nothing is written"
+        found.append(Diagnostic("R0110", message, place, hint=hint, severity="warning"))
     selected, problems = _selection(plan, options.islands)
     found += problems
     dsl: list[bytes] = []

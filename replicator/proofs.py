@@ -139,7 +139,17 @@ def _own_pods(workloads: Iterable[Workload]) -> Iterator[Diagnostic]:
         if one.selector is not None and not (one.selector.requirements and one.selector.selects(one.labels)):
             message = f"the selector of the {one.name} does not match its own pods"
             hint = "spec.selector.matchLabels must be among the labels of spec.template"
-            yield Diagnostic("R0607", message, one.selector.place, hint=hint)
+            yield Diagnostic("R0607", message, _missed(one) or one.selector.place, hint=hint)
+
+
+def _missed(workload: Workload) -> Place | None:
+    """The first label of a selector that its pods do not have."""
+    selector = at(workload.manifest.body, "spec", "selector")
+    wanted = at(selector, "matchLabels") or selector
+    for key, leaf in wanted.items if isinstance(wanted, Map) else ():
+        if isinstance(leaf, Leaf) and workload.labels.get(key) != leaf.value and leaf.origin.place is not None:
+            return leaf.origin.place
+    return None
 
 
 def _overlaps(workloads: Sequence[Workload]) -> Iterator[Diagnostic]:

@@ -14,7 +14,7 @@ from replicator.hosts import FIELDS, Found, Hosts, Service, settled
 from replicator.kinds import full_kind
 from replicator.names import is_label
 from replicator.references import HOST, Reference, is_given, is_known, plural, rewrite
-from replicator.tree import Leaf, Manifest, Map, Text, leaf, text
+from replicator.tree import Leaf, Manifest, Map, Text, at, leaf, text
 
 Index = Mapping[tuple[str, str], Manifest]
 """Objects by kind (with its group, and where that is unequivocal without) and by their names in the island."""
@@ -145,7 +145,9 @@ def _renamed(
         if service.local not in called and not _is_for_outside(service):
             message = f"nothing in the island calls the Service `{service.local}` by a name that can be seen"
             hint = "if an image has the name built in, it breaks in scope: prefix; scope: namespace is safe"
-            yield Diagnostic("R0606", message, service.origin.place, hint=hint, severity="warning")
+            name = at(service.body, "metadata", "name")
+            place = (name.origin.place if isinstance(name, Leaf) else None) or service.origin.place
+            yield Diagnostic("R0606", message, place, hint=hint, severity="warning")
 
 
 def _undecided(plan: SetPlan, brought: Sequence[Manifest], found: Sequence[Found]) -> Diagnostic:

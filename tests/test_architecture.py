@@ -67,7 +67,7 @@ TABLE: dict[str, str] = {
     "gather": "context diagnostics kinds model parser.source",
     "links": "context diagnostics expander.islands expression.template model parser.source scope tree",
     "decisions": "context diagnostics expander.islands expression.template expression.values model parser.source scope",
-    "patching": "context diagnostics kinds model patch tree",
+    "patching": "context diagnostics kinds model parser.source patch tree",
     "proofs": "diagnostics expander.islands expression.values kinds references tree",
     "closed": "diagnostics kinds proofs tree",
     "emitters": "",

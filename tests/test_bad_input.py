@@ -106,6 +106,19 @@ def failing(expression: str, params: str = "") -> str:
     return unit(f'ports: {{http: 80}}\nenv: {{A: {MARK}"{expression}"}}', f"params: {{{params}}}" if params else "")
 
 
+_NODE_PORTS = """
+units:
+  a: {{image: x, ports: {{http: 80}}, service: {{type: NodePort, ports: [{{port: 80, nodePort: 30080}}]}}}}
+  b: {{image: x, ports: {{http: 80}}, service: {{type: NodePort, ports: [{{port: 80, nodePort: {}}}]}}}}
+"""
+
+
+def patched(target: str, patch: str) -> str:
+    return documents(
+        TYPE, island_set(f"type: app\nislands: {{eu: {{}}}}\npatches: [{{target: {target}, patch: {patch}}}]")
+    )
+
+
 def parameter(schema: str, name: str = "a") -> str:
     return documents(island_type(f"params:\n  {name}: {schema}\n{UNITS}"), ONE)
 
@@ -798,6 +811,15 @@ ROUTES = [
         ),
         "R0702",
     ),
+    Case(
+        "a patch that changes nothing that is there",
+        patched("{kind: Deployment}", "[{op: replace, path: ‸/spec/paused, value: true}]"),
+        "R0601",
+    ),
+    Case("a list for a map in a patch", patched("{kind: Deployment}", "{spec: {template: ‸[a]}}"), "R0601"),
+    Case("a patch of no kind", patched("{kind: ‸Deploymant}", "{a: b}"), "R0604"),
+    Case("a patch of no name", patched("{kind: Deployment, name: ‸cart-eu-web}", "{a: b}"), "R0604"),
+    Case("a port of nodes twice in an island", documents(island_type(_NODE_PORTS.format("‸30080")), ONE), "R0610"),
     Case("each without a match", routes("- {name: ‸a, each: cart}"), "R0703"),
     Case(
         "each without the island in its match", routes("- {name: ‸a, each: cart, match: {path: {prefix: /a}}}"), "R0703"
@@ -1006,6 +1028,7 @@ FINE: dict[str, str | bytes] = {
         island_set("type: app\nislands: {b-c: {}}", name="a", namespace="one"),
         island_set("type: app\nislands: {c: {}}", name="a-b", namespace="two"),
     ),
+    "two ports of nodes in an island": documents(island_type(_NODE_PORTS.format(30081)), ONE),
     "a value that is dropped": unit('env: {A: "{{ omit }}"}'),
 }
 
@@ -1100,6 +1123,18 @@ WAYS_OUT = {
         unit('replicas: "{{ params.a ~ island.key }}"', "params: {a: {type: string, default: a}}"),
         "the value of this expression is no integer",
         "the filter `int`",
+    ),
+    "a name within the cluster for a patch": (
+        patched("{kind: Deployment, name: cart-eu-web}", "{spec: {replicas: 2}}"),
+        "matches no object",
+        "within the island: `web`",
+    ),
+    "a misspelt name for a patch": (patched("{kind: Service, name: wbe}", "{a: b}"), "matches no", '"web"'),
+    "a misspelt kind for a patch": (patched("{kind: Deploymant}", "{a: b}"), "matches no", '"Deployment"'),
+    "a patch of what is not there": (
+        patched("{kind: Deployment}", "[{op: replace, path: /spec/paused, value: true}]"),
+        "nothing at `/spec/paused`",
+        "`op: add`",
     ),
     "a kind in the plural": (island_type(f"external: {{Secrets: [a]}}\n{UNITS}"), "`Secrets` is no kind", '"Secret"'),
     "a kind in lower case": (island_type(f"external: {{secret: [a]}}\n{UNITS}"), "`secret` is no kind", '"Secret"'),
@@ -1534,3 +1569,11 @@ def test_findings_on_standard_input_are_named(folder: Path) -> None:
     code, output, errors = run(folder, "replicator validate -", b"a: b\n")
     assert (code, output) == (1, "")
     assert "\n  --> <stdin>:1:1\n" in errors
+
+
+def test_types_alone_are_warned_of(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "dsl.yaml").write_text(TYPE)
+    assert main(["build", "dsl.yaml"]) == 0
+    output, errors = capfd.readouterr()
+    assert output == ""
+    assert errors.startswith("warning[R0110]: there are Types only: nothing is written\n  --> dsl.yaml:3:18\n")

@@ -8,7 +8,7 @@ from typing import Any
 from replicator import names
 from replicator.context import Context
 from replicator.decisions import item_key, items_key, when_key
-from replicator.diagnostics import Diagnostic
+from replicator.diagnostics import Diagnostic, Related
 from replicator.emitters import labels
 from replicator.kinds import ONCE, full_kind
 from replicator.model import Resource
@@ -34,11 +34,12 @@ def emit(context: Context, resources: tuple[Resource, ...]) -> Iterator[Manifest
 
 def _entry(context: Context, resource: Resource) -> Iterator[Manifest]:
     if resource.manifest is not None:
-        yield from _manifests(context, context.value(resource.manifest))
+        yield from _manifests(context, context.value(resource.manifest), ())
     elif resource.file is not None:
+        related = (Related("its file is named here", resource.file.place),)
         for node in context.data.manifests.get(id(resource.file), ()):
             body = context.value(node) if resource.expressions else as_data(node)
-            yield from _manifests(context, body)
+            yield from _manifests(context, body, related)
 
 
 def as_data(node: Node) -> Tree:
@@ -51,21 +52,21 @@ def as_data(node: Node) -> Tree:
     return Leaf(node.data, origin)
 
 
-def _manifests(context: Context, body: Tree | None) -> Iterator[Manifest]:
+def _manifests(context: Context, body: Tree | None, related: tuple[Related, ...]) -> Iterator[Manifest]:
     """The object of a manifest, or the objects of a List of manifests."""
     if not isinstance(body, Map):
         message = "not a manifest: an item of a List is a map with apiVersion, kind and metadata"
         place = body.origin.place if isinstance(body, (Leaf, List)) else None
-        context.found.append(Diagnostic("R0312", message, place))
+        context.found.append(Diagnostic("R0312", message, place, related=related))
         return
     items = body.get("items") if _known(body.get("kind")).endswith("List") else None
     if isinstance(items, List):
         for item in items.items:
-            yield from _manifests(context, item)
+            yield from _manifests(context, item, related)
     elif isinstance(items, Leaf) and items.value is None:  # no items: an empty List
         return
     else:
-        made = _object(context, body)
+        made = _object(context, body, related)
         if made is not None:
             yield made
 
@@ -74,7 +75,7 @@ def _known(node: Tree | None) -> str:
     return node.value if isinstance(node, Leaf) and isinstance(node.value, str) else ""
 
 
-def _object(context: Context, body: Map) -> Manifest | None:
+def _object(context: Context, body: Map, related: tuple[Related, ...]) -> Manifest | None:
     metadata = body.get("metadata")
     api_version, kind = _known(body.get("apiVersion")), _known(body.get("kind"))
     local = _known(metadata.get("name")) if isinstance(metadata, Map) else ""
@@ -82,14 +83,14 @@ def _object(context: Context, body: Map) -> Manifest | None:
         if not value:
             hint = "a manifest has apiVersion, kind and metadata.name"
             context.found.append(
-                Diagnostic("R0312", f"not a manifest: it has no {field}", body.origin.place, hint=hint)
+                Diagnostic("R0312", f"not a manifest: it has no {field}", body.origin.place, hint=hint, related=related)
             )
             return None
     assert isinstance(metadata, Map)
     if not names.is_object_name(kind, local):
         written = metadata.get("name")
         place = written.origin.place if isinstance(written, Leaf) else body.origin.place
-        context.found.append(Diagnostic("R0304", f"`{local}` is no name of a {kind}", place))
+        context.found.append(Diagnostic("R0304", f"`{local}` is no name of a {kind}", place, related=related))
     defined = [_known(at(body, "spec", *path)) for path in (("names", "plural"), ("group",))]
     if kind == "CustomResourceDefinition" and all(defined) and local != ".".join(defined):
         message = f"the name of a CustomResourceDefinition is its plural and group: `{'.'.join(defined)}`"
