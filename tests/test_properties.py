@@ -97,7 +97,7 @@ def small(units: Document | None = None, members: Document | None = None, **fiel
 # I1: a function of its input
 
 
-@examples(60, whole_projects=True)
+@examples(100, whole_projects=True)
 @given(dsl.projects(), st.data())
 def test_order_of_files_documents_and_islands_means_nothing(project: Project, data: st.DataObject) -> None:
     expected = output(project.text)
@@ -219,7 +219,7 @@ def _goal(destination: Document) -> str:
     return str(reference["name"])
 
 
-@examples(60, whole_projects=True)
+@examples(90, whole_projects=True)
 @given(dsl.sets("shop", counted=False), dsl.sets("shop2"), st.data())
 def test_a_key_that_comes_goes_moves_or_changes_touches_no_other(one: Set, other: Set, data: st.DataObject) -> None:
     routing = data.draw(dsl.routings((one, other)))
@@ -246,7 +246,7 @@ def test_a_key_that_comes_goes_moves_or_changes_touches_no_other(one: Set, other
     assert others(overridden, f"shop-{key}") == expected
 
 
-@examples(60, whole_projects=True)
+@examples(120, whole_projects=True)
 @given(dsl.sets("shop", counted=True), st.data())
 def test_a_count_that_grows_or_shrinks_touches_no_island_that_stays(one: Set, data: st.DataObject) -> None:
     routing = data.draw(dsl.routings((one,)))
@@ -268,7 +268,7 @@ def test_a_count_that_grows_or_shrinks_touches_no_island_that_stays(one: Set, da
         assert others(earlier, f"shop-{first - 1}") == expected
 
 
-@examples(40, whole_projects=True)
+@examples(100, whole_projects=True)
 @given(dsl.pod_sets("ledger"), st.data())
 def test_pods_that_come_change_the_count_alone(one: Set, data: st.DataObject) -> None:
     routing = data.draw(dsl.routings((one,)))
@@ -477,7 +477,7 @@ def _filtered(name: str, value: Any, *given: Any) -> Any:
     return results[name]()
 
 
-@examples(120, whole_projects=True)
+@examples(200, whole_projects=True)
 @given(st.one_of(dsl.sets("shop"), dsl.pod_sets("shop")))
 def test_output_is_what_naive_evaluation_gives(one: Set) -> None:
     objects = {(item["kind"], item["metadata"]["name"]): item for item in parsed(output(Project((one,), ()).text))}
@@ -565,7 +565,7 @@ _NUMBERS = st.one_of(_INTEGERS, st.floats(allow_nan=False, allow_infinity=False)
 _KEYS = st.text(st.characters(exclude_characters="{$", exclude_categories=["Cs"]), min_size=1, max_size=20)
 
 
-@examples(80)
+@examples(150)
 @given(
     st.lists(dsl.texts, min_size=1, max_size=6),
     st.lists(_NUMBERS, max_size=4),
@@ -646,7 +646,7 @@ def assert_inside(place: Place, lines: list[str]) -> None:
     assert (place.line, place.column) <= (place.end_line, place.end_column), place
 
 
-@examples(300)
+@examples(1000)
 @given(
     st.one_of(st.binary(max_size=60), st.text(max_size=60).map(str.encode), st.text().map(lambda t: t.encode("utf-16")))
 )
@@ -695,7 +695,7 @@ def mutated(draw: st.DrawFn) -> str:
     return text
 
 
-@examples(1500)
+@examples(2500)
 @given(mutated())
 def test_mutated_text(text: str) -> None:
     judge(text.encode())
@@ -771,7 +771,7 @@ def mutated_data(draw: st.DrawFn, number: int = 1) -> list[Document]:
     return documents
 
 
-@examples(800)
+@examples(1500)
 @given(mutated_data(), st.booleans())
 def test_mutated_data(documents: list[Document], together: bool) -> None:
     judge(dsl.dump(documents if together else documents[::-1]).encode())
@@ -789,7 +789,7 @@ _SCHEMAS = st.fixed_dictionaries(
 )
 
 
-@examples(300)
+@examples(600)
 @given(_SCHEMAS, _SCHEMAS, _DATA)
 def test_any_schema_of_a_parameter(one: Document, other: Document, value: Any) -> None:
     nested = {"type": "array", "items": other}
