@@ -81,7 +81,7 @@ class Template(NamedTuple):
 _TOKEN = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|['"{}\[\]()]""", re.DOTALL)
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _DOTTED = re.compile(rf"\s*({_NAME}(?:\.{_NAME})*)\s*")
-_LITERAL = r"""(?:'[^'\\\n]*'|"[^"\\\n]*")"""
+_LITERAL = r"""(?:'[^'\\\r\n]*'|"[^"\\\r\n]*")"""
 _CALL = re.compile(rf"\s*({_NAME})\(\s*((?:{_LITERAL}\s*(?:,\s*{_LITERAL}\s*)*)?)\)\s*")
 _LITERALS = re.compile(_LITERAL)
 # Words that are not names to jinja2's parser.

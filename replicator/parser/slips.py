@@ -50,6 +50,7 @@ _EXAMPLES = {
     "files": 'files: {/etc/app/region: "{{ island.key }}"}',
     "headers": "headers: {x-island: eu}",
     "hosts": "hosts: [shop.example.com]",
+    "image": "image: postgres:16",
     "islands": "islands: {eu: {}, us: {}}",
     "match": "match: {path: {prefix: /cart}}",
     "match.path": "path: {prefix: /cart}",
@@ -61,6 +62,7 @@ _EXAMPLES = {
     "livenessProbe": "livenessProbe: {httpGet: {path: /healthz, port: http}}",
     "startupProbe": "startupProbe: {httpGet: {path: /healthz, port: http}}",
     "redirect": "redirect: {path: /new, status: 308}",
+    "required": "required: [cpu]` for a map; a parameter is required if it has no default: `version: {type: string}",
     "resources": "resources: {requests: {cpu: 100m, memory: 128Mi}}",
     "spec.resources": "resources: [{file: base/*.yaml}]",
     "respond": "respond: 404` or `respond: {status: 404, body: gone}",
@@ -69,6 +71,11 @@ _EXAMPLES = {
     "storage": "storage: {/data: {size: 1Gi}}",
     "to": "to: {spread: cart}` or `to: {island: cart/eu}",
     "units": "units: {api: {image: nginx}}",
+}
+# Map of the author's names -> what is written under a name, where a field is not known there.
+_ENTRIES = {
+    "env": "as in `LOG_LEVEL: info` or `PASSWORD: {secret: cart-db, key: password}`",
+    "islands": "as in `eu: {params: {memory: 1Gi}}`: values of parameters are under `params`, under the island's key",
 }
 
 
@@ -168,14 +175,12 @@ def _words(error: ValidationError, root: Mapping, path: Sequence[str | int]) -> 
         where, at = place, shown
         if code == "R0203" and isinstance(node, Mapping):
             where, at = node.key_place(key), f"{shown}.{key}"
+            if not hint.startswith("did") and len(path) > 1:
+                hint = _ENTRIES.get(str(path[-2]), hint)
         if code == "R0204" and len(path) == 3 and path[:2] == ("spec", "params") and error.validator == "type":
             yield _value_for_schema(error.instance, str(path[2]), place, shown)
             continue
-        if (
-            code in ("R0204", "R0205")
-            and error.validator in ("type", "pattern")
-            and not isinstance(error.instance, bool)
-        ):
+        if error.validator in ("type", "pattern"):
             hint = _example(path) or hint
         yield Diagnostic(code, message, where, at, hint)
 
@@ -184,7 +189,8 @@ def _example(path: Sequence[str | int]) -> str:
     """What the value of a field looks like, for those that are often got wrong."""
     fields = [step for step in path if isinstance(step, str)]
     field = fields[-1] if fields and fields[-1] == path[-1] else ""
-    example = _EXAMPLES.get(f"{fields[-2]}.{field}" if len(fields) > 1 else "") or _EXAMPLES.get(field)
+    holder = fields[-2] if len(fields) > 1 else ""
+    example = _EXAMPLES.get(f"{holder}.{field}") or _EXAMPLES.get(holder if holder == "storage" else field)
     return f"as in `{example}`" if example else ""
 
 
@@ -231,7 +237,7 @@ def _phrases(error: ValidationError) -> Iterator[tuple[str, str, str, str]]:
     elif keyword == "type":
         names = [wanted] if isinstance(wanted, str) else list(wanted)
         expected = " or ".join(_TYPE_WORDS[name] for name in names)
-        hint = one_of(here.get("enum", ())) or _type_hint(names, value)
+        hint = one_of([_shown(allowed) for allowed in here.get("enum", ())]) or _type_hint(names, value)
         if _DURATION in str(here.get("pattern")):
             hint = _DURATION_HINT
         yield "R0204", f"expected {expected}, found {_found(value)}", hint, ""
