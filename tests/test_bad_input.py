@@ -820,6 +820,11 @@ ROUTES = [
     Case("a patch of no kind", patched("{kind: ‸Deploymant}", "{a: b}"), "R0604"),
     Case("a patch of no name", patched("{kind: Deployment, name: ‸cart-eu-web}", "{a: b}"), "R0604"),
     Case("a port of nodes twice in an island", documents(island_type(_NODE_PORTS.format("‸30080")), ONE), "R0610"),
+    Case(
+        "a probe of no port of its container",
+        unit("ports: {http: 80}\nlivenessProbe: {tcpSocket: {port: ‸htp}}"),
+        "R0303",
+    ),
     Case("each without a match", routes("- {name: ‸a, each: cart}"), "R0703"),
     Case(
         "each without the island in its match", routes("- {name: ‸a, each: cart, match: {path: {prefix: /a}}}"), "R0703"
@@ -1135,6 +1140,38 @@ WAYS_OUT = {
         patched("{kind: Deployment}", "[{op: replace, path: /spec/paused, value: true}]"),
         "nothing at `/spec/paused`",
         "`op: add`",
+    ),
+    "a port of a probe": (
+        unit("ports: {http: 80}\nreadinessProbe: {httpGet: {path: /, port: htp}}"),
+        "`readinessProbe` calls the port `htp`",
+        '"http"',
+    ),
+    "a repository and a tag": (
+        island_type("units: {web: {image: {repository: nginx, tag: 1}}}"),
+        "found a map",
+        "`image: postgres:16`",
+    ),
+    "a parameter that is required": (
+        parameter("{type: string, required: true}"),
+        "found `true`",
+        "if it has no default",
+    ),
+    "a list of a map that is required": (parameter("{type: object, required: a}"), "the text `a`", "`required: [cpu]`"),
+    "an entry of a Container's environment": (
+        unit("env: {A: {valueFrom: {secretKeyRef: {name: a, key: b}}}}"),
+        'unknown field "valueFrom"',
+        "`PASSWORD: {secret: ",
+    ),
+    "a value of an island beside its parameters": (
+        values("islands: {eu: {n: 2}}"),
+        'unknown field "n"',
+        "`eu: {params: {",
+    ),
+    "a size for a volume": (unit("kind: StatefulSet\nstorage: {/a: 1Gi}"), "the text `1Gi`", "{size: 1Gi}"),
+    "a text for a status": (
+        routes("- {redirect: {path: /a, status: found}}"),
+        "the text `found`",
+        "301",
     ),
     "a kind in the plural": (island_type(f"external: {{Secrets: [a]}}\n{UNITS}"), "`Secrets` is no kind", '"Secret"'),
     "a kind in lower case": (island_type(f"external: {{secret: [a]}}\n{UNITS}"), "`secret` is no kind", '"Secret"'),
