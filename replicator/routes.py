@@ -527,7 +527,13 @@ class _Compiler:
         context = self.contexts[plan.path]
         if not plan.root.own_namespaces and not plan.namespace:
             related = (Related("this Set has none", plan.model.metadata.name_node.place),)
-            self.say("R0704", "a route to an island needs the namespace of its Set", place, "", *related)
+            self.say(
+                "R0704",
+                "a route to an island needs the namespace of its Set",
+                place,
+                "metadata: {namespace: …}",
+                *related,
+            )
             return
         if _protocol(plan, declared[name]) != "TCP":
             message = f"the port `{name}` speaks {_protocol(plan, declared[name])}; HTTP needs TCP"

@@ -105,7 +105,11 @@ class Scope(NamedTuple):
         given = [argument for argument in call.arguments if isinstance(argument, str)]
         if len(given) != number or len(call.arguments) != number or call.keywords:
             what = "(set)" if number == 1 else "(set, port)"
-            raise Unknown("R0404", f"`{call.function}` takes {what}", "arguments are literal texts")
+            raise Unknown(
+                "R0404",
+                f"`{call.function}` takes {what}",
+                "arguments are names in quotes, and a port is called by its name",
+            )
         inner = self.units.sets.get(given[0])
         if inner is None:
             raise Unknown("R0404", f"there is no set `{given[0]}` in this Type", nearest(given[0], self.units.sets))
@@ -137,7 +141,8 @@ class Scope(NamedTuple):
         number, what = _FUNCTIONS[call.function]
         texts = [argument for argument in call.arguments if isinstance(argument, str)]
         if len(texts) != number or len(call.arguments) != number or call.keywords:
-            raise Unknown("R0404", f"`{call.function}` takes ({what})", "arguments are literal texts")
+            hint = "arguments are names in quotes, and a port is called by its name"
+            raise Unknown("R0404", f"`{call.function}` takes ({what})", hint)
         if texts[0] not in self.units.units and self.units.resources:  # what those hold is known once they are read
             return "int" if call.function == "port" else "text" if call.function == "address" else "name"
         if call.function == "name":

@@ -1143,7 +1143,7 @@ WAYS_OUT = {
     ),
     "a port of a probe": (
         unit("ports: {http: 80}\nreadinessProbe: {httpGet: {path: /, port: htp}}"),
-        "`readinessProbe` calls the port `htp`",
+        "the container has no port `htp`",
         '"http"',
     ),
     "a repository and a tag": (
@@ -1172,6 +1172,13 @@ WAYS_OUT = {
         routes("- {redirect: {path: /a, status: found}}"),
         "the text `found`",
         "301",
+    ),
+    "a number of a port for its name": (text("{{ address('web', 80) }}"), "takes (unit, port)", "called by its name"),
+    "a default in quotes": (parameter('{type: integer, default: "2"}'), "found the text `2`", "without quotes"),
+    "a route to islands of no namespace": (
+        routes("- {to: {spread: cart}}", of_set=SET.replace(", namespace: shop", "")).replace(MARK, ""),
+        "the namespace of its Set",
+        "metadata: {namespace: ",
     ),
     "a kind in the plural": (island_type(f"external: {{Secrets: [a]}}\n{UNITS}"), "`Secrets` is no kind", '"Secret"'),
     "a kind in lower case": (island_type(f"external: {{secret: [a]}}\n{UNITS}"), "`secret` is no kind", '"Secret"'),

@@ -54,7 +54,10 @@ def _misfit(name: str, default: Node, data: dict[str, Any]) -> Diagnostic:
 
     steps, message = (explain_value(default.data, data) or [((), "it does not fit")])[0]
     message = f"the default of `{name}{spelt(steps)}` does not fit its schema: {message}"
-    return Diagnostic("R0504", message, default.place)
+    hint = (
+        "without quotes" if "expected an integer, found the text" in message and str(default.data).isdecimal() else ""
+    )
+    return Diagnostic("R0504", message, default.place, hint=hint)
 
 
 def _judge(node: Mapping) -> Iterator[Diagnostic]:
