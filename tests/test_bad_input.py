@@ -1297,11 +1297,11 @@ LONG = "x" * 100_000
 
 LARGE = [
     Case("3,000 levels of blocks", "".join(" " * level + "a:\n" for level in range(3_000)).encode(), "R0109", "65:65"),
-    Case("10,000 levels of lists in flow", b"a: " + b"[" * 10_000 + b"]" * 10_000, "R0109", "1:67"),
+    Case("10,000 levels of lists in flow", b"a: " + b"[" * 10_000 + b"]" * 10_000, "R0109", "*"),
     Case("10,000 levels of maps in flow", b"{a: " * 10_000 + b"}" * 10_000, "R0109", "1:257"),
     Case("10,000 levels of dashes", b"- " * 10_000 + b"a", "R0109", "1:129"),
     Case("10,000 levels of questions", b"? " * 10_000 + b"a", "R0108", "1:3"),
-    Case("a million opening brackets", b"[" * 1_000_000, "R0109", "1:65"),
+    Case("a million opening brackets", b"[" * 1_000_000, "R0109", "*"),
     Case("10,000 documents", b"---\na: b\n" * 10_000, "R0202", "2:1"),
     Case("10,001 documents", b"---\na: b\n" * 10_001, "R0109", "20002:1"),
     Case("a million empty documents", b"---\n" * 1_000_000, "R0109", "10002:1"),
@@ -1406,7 +1406,7 @@ LARGE_AND_FINE = {
 
 @pytest.mark.parametrize("case", LARGE, ids=lambda case: case.name)
 def test_large(case: Case, folder: Path) -> None:
-    where = "" if case.place == "*" else case.where  # "*": more than one place is right
+    where = "" if case.place == "*" else case.where  # "*": which one is right depends on libyaml's version, or there are several
     code, output, errors = limited(folder, ["build", "dsl.yaml"], case.raw)
     assert (code, output) == (1, ""), errors[:500]
     lines = errors.split("\n")

@@ -339,6 +339,9 @@ class _Reader:
             return Place(self.file, line + 1, column + 1, line + 1, column + 2)
 
         place = place_of(mark) if mark else Place(self.file, 1, 1, 1, 2)
+        if "nesting depth" in (error.problem or ""):  # libyaml 0.2.6 reads ahead, and has a limit of its own
+            self.say("R0109", f"nested more than {MAX_DEPTH} levels deep", place)
+            return
         line, column = place.line - 1, place.column - 1
         hint = ""
         for number in range(max(0, line - 1), line + 1):
