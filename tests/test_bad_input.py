@@ -1406,7 +1406,7 @@ LARGE_AND_FINE = {
 
 @pytest.mark.parametrize("case", LARGE, ids=lambda case: case.name)
 def test_large(case: Case, folder: Path) -> None:
-    where = "" if case.place == "*" else case.where  # "*": which one is right depends on libyaml's version, or there are several
+    where = "" if case.place == "*" else case.where  # "*": several are right, or it depends on libyaml's version
     code, output, errors = limited(folder, ["build", "dsl.yaml"], case.raw)
     assert (code, output) == (1, ""), errors[:500]
     lines = errors.split("\n")

@@ -382,7 +382,7 @@ SELECTORS = [
     Case(
         "a selector that misses its own pods",
         "R0607",
-        of(web(labels="{app: wep}").replace("selector: {", "selector: ‸{", 1)),
+        of(web(labels="{app: wep}").replace("selector: {matchLabels: {app: ", "selector: {matchLabels: {app: ‸", 1)),
     ),
     Case(
         "an expression that misses its own pods",
