@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from replicator.diagnostics import Place
-from replicator.expression.values import Kind
+from replicator.expression.values import OF_TYPE, Kind
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
 
@@ -36,17 +36,7 @@ class Param:
 
     @property
     def kind(self) -> Kind:
-        return _PARAM_KINDS[self.schema["type"]]
-
-
-_PARAM_KINDS: dict[str, Kind] = {
-    "string": "text",
-    "integer": "int",
-    "number": "float",
-    "boolean": "bool",
-    "array": "list",
-    "object": "map",
-}
+        return OF_TYPE[self.schema["type"]]
 
 
 class UnitPort(NamedTuple):

@@ -135,6 +135,23 @@ SCHEDULE = Rule(_no_schedule, "R0307", 'five fields, minute first: "0 3 * * *"; 
 LABEL_VALUE_RULE = Rule(_no_label_value, "R0304", "")
 
 
+def _empty(text: str) -> str:
+    return "" if text else "the value is empty for this island"
+
+
+_PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})+")
+
+
+def _no_path_part(text: str) -> str:
+    if not _PATH.fullmatch(text) or "//" in text:
+        return f"`{text}` is no part of a URL's path"
+    return "" if {".", ".."}.isdisjoint(text.split("/")) else f"the path part `{text}` is not normal"
+
+
+NOT_EMPTY = Rule(_empty, "R0706", "`present: true` tests presence")  # a proxy takes an empty value for such a test
+PATH_PART = Rule(_no_path_part, "R0706", "escape other characters as %XX; no `.`, `..` or empty step")
+
+
 @cache
 def one_of(words: tuple[str, ...], what: str) -> Rule:
     """That a text is one of some words, which are all that `what` can be."""

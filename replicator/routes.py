@@ -20,7 +20,7 @@ from replicator.parser.patterns import re2_problem
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Scalar
 from replicator.scope import ISLAND
-from replicator.sources import WEIGHT, Atom, Computed, NotEmpty, PathPart, Ruled, assemble, reads
+from replicator.sources import WEIGHT, Atom, Computed, Ruled, assemble, reads
 from replicator.tree import Hole, Leaf, Source, Text, text
 from replicator.yaml_text import SAFE
 
@@ -252,9 +252,8 @@ class _Compiler:
                 bound = part if isinstance(part, str) else self.expression(part)
                 parts.append(bound)
                 if isinstance(bound, Hole):
-                    self.places[bound.source] = scalar.place
-                    self.places[PathPart(bound.source)] = scalar.place
-                    self.places[NotEmpty(bound.source)] = scalar.place
+                    sources = (bound.source, *(Ruled((bound,), rule) for rule in (names.PATH_PART, names.NOT_EMPTY)))
+                    self.places.update(dict.fromkeys(sources, scalar.place))
             except Failure as failure:
                 self.say(failure.code, str(failure), scalar.place, failure.hint)
         return text(*parts)
@@ -363,7 +362,7 @@ class _Compiler:
             if test.op == "regex" and not value:
                 value = ("^$",)  # an empty text would test presence
             if len(value) == 1 and isinstance(value[0], Hole) and value[0].kind not in SAFE:
-                value = (Hole(value[0].kind, NotEmpty(value[0].source)),)
+                value = (Hole(value[0].kind, Ruled(value, names.NOT_EMPTY)),)
         return Test(name, test.op, value)
 
     def regex(self, scalar: Scalar) -> Text:
@@ -376,7 +375,7 @@ class _Compiler:
     def path(self, scalar: Scalar, op: str) -> Text:
         """A path as proxies take it: Gloo refuses what is not normal, and other proxies normalise before they match."""
         value = tuple(
-            Hole(part.kind, PathPart(part.source)) if isinstance(part, Hole) and part.kind not in SAFE else part
+            part if isinstance(part, str) or part.kind in SAFE else Hole(part.kind, Ruled((part,), names.PATH_PART))
             for part in self.text(scalar)
         )
         sample = "".join(part if isinstance(part, str) else "0" for part in value)

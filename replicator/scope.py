@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from replicator.diagnostics import Diagnostic, nearest
 from replicator.expression.template import Call, Expr, Path, Template, parse
-from replicator.expression.values import Kind
+from replicator.expression.values import OF_TYPE, Kind
 from replicator.model import IslandSet, IslandType, Param
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
@@ -227,15 +227,7 @@ def _field(schema: Mapping[str, Any], steps: list[str], name: str) -> Mapping[st
 
 
 def _kind_of_schema(schema: object) -> Kind:
-    kinds: dict[object, Kind] = {
-        "string": "text",
-        "integer": "int",
-        "number": "float",
-        "boolean": "bool",
-        "array": "list",
-        "object": "map",
-    }
-    return kinds.get(schema.get("type"), "any") if isinstance(schema, Mapping) else "any"
+    return OF_TYPE.get(schema.get("type"), "any") if isinstance(schema, Mapping) else "any"
 
 
 def island_attributes(island_set: IslandSet) -> frozenset[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
@@ -176,41 +175,6 @@ class Ruled(NamedTuple):
         made = assemble(self.content, scope)
         if problem := self.rule.problem(made):
             raise Failure(problem, self.rule.hint, self.rule.code)
-        return made
-
-
-class NotEmpty(NamedTuple):
-    """A text that must not be empty: a proxy would take an empty value for a test of presence."""
-
-    source: Source
-
-    @property
-    def reads(self) -> frozenset[Path]:
-        return self.source.reads
-
-    def value(self, scope: Any) -> str:
-        made = text_of(self.source.value(scope))
-        if not made:
-            raise Failure("the value is empty for this island", "`present: true` tests presence", "R0706")
-        return made
-
-
-class PathPart(NamedTuple):
-    """A text in the path of a URL: it holds what a path may hold, and no `.` or `..` or empty step by itself."""
-
-    source: Source
-
-    @property
-    def reads(self) -> frozenset[Path]:
-        return self.source.reads
-
-    def value(self, scope: Any) -> str:
-        made = text_of(self.source.value(scope))
-        steps = made.split("/")
-        if not re.fullmatch(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})+", made) or "//" in made:
-            raise Failure(f"`{made}` is no part of a URL's path", "escape other characters as %XX", "R0706")
-        if "." in steps or ".." in steps:
-            raise Failure(f"the path part `{made}` is not normal", "", "R0706")
         return made
 
 

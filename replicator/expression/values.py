@@ -11,6 +11,16 @@ Kind = Literal["label", "name", "int", "float", "bool", "text", "map", "list", "
 
 MAX_TEXT = 64 * 1024  # characters of a text that expressions make
 
+OF_TYPE: dict[object, Kind] = {
+    "string": "text",
+    "integer": "int",
+    "number": "float",
+    "boolean": "bool",
+    "array": "list",
+    "object": "map",
+}
+"""The kinds of the values of JSON Schema's types."""
+
 STRUCTURAL: frozenset[Kind] = frozenset({"map", "list", "any"})
 
 
