@@ -344,6 +344,16 @@ class Context:
                 return self.evaluate(expression, None)
             raise
 
+    def is_known(self, expression: Expr) -> bool:
+        """Whether the value of an expression is known for the shape."""
+        try:
+            self.known(expression)
+        except KeyError:
+            return False
+        except Failure:
+            pass
+        return True
+
     # Scalars
 
     def text(self, scalar: Scalar) -> Text:

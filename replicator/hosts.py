@@ -8,10 +8,11 @@ nothing in the set stays as it is. https://kubernetes.io/docs/concepts/services-
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
+from replicator.diagnostics import Place
 from replicator.expression.values import Failure
 from replicator.kinds import TEMPLATES, full_kind
 from replicator.sources import Digest
@@ -32,6 +33,11 @@ _TOKEN = re.compile(
 _WHOLE = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _KNOWN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
 _IN_URL = re.compile(r"://(?:[^/\s@]*@)?\Z")
+
+
+def may_name(content: str, services: Container[str]) -> bool:
+    """Whether a text is a Service's name, or has a token that may name one."""
+    return content in services or any(token.name in services for _, _, ways in readings(content) for token in ways)
 
 
 class Token(NamedTuple):
@@ -124,6 +130,8 @@ class Hosts:
         self.found: list[Found] = []
         self.lost: list[Found] = []
         """The tokens that name pods of the island's Services which no StatefulSet of it makes."""
+        self.open: list[Place] = []
+        """Where texts have parts that may be any text, a host among them."""
 
     def judge(self, manifest: Manifest) -> Manifest:
         """The object with the tokens in the fields that are asked for written out; every token is noted."""
@@ -159,6 +167,8 @@ class Hosts:
             return self._digest(node, digest)
         if node.origin.place is None or not isinstance(node.value, (str, tuple)):
             return node
+        if any(isinstance(part, Hole) and part.kind not in ("label", "name", "int") for part in node.value):
+            self.open.append(node.origin.place)
         made = self._rewritten(node, field in self.fields, whole)
         return node if made is None else leaf(made, node.origin)
 

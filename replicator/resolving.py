@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from replicator.context import Context
 from replicator.decisions import Decision
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.expander.islands import SetPlan
-from replicator.expression.template import parse
-from replicator.hosts import FIELDS, Found, Hosts, Service, settled
+from replicator.expression.template import Path, parse
+from replicator.hosts import FIELDS, Found, Hosts, Service, may_name, settled
 from replicator.kinds import full_kind
 from replicator.names import is_label
 from replicator.references import HOST, Reference, is_given, is_known, plural, rewrite
@@ -57,7 +58,7 @@ def resolve(made: Sequence[Manifest], shared: Index, context: Context) -> Resolv
         names.found += _renamed(made, hosts.found, names.called, context)
     names.found += _calls(names.own, context)
     names.found += map(_lost, hosts.lost)
-    return Resolved(finished, names.found, names.unanswered, names.wanted)
+    return Resolved(finished, names.found, names.unanswered, [*names.wanted, *_with_hosts(hosts, context)])
 
 
 def index(objects: Iterable[Manifest]) -> dict[tuple[str, str], Manifest]:
@@ -69,6 +70,24 @@ def index(objects: Iterable[Manifest]) -> dict[tuple[str, str], Manifest]:
     for one in named:
         found.setdefault((one.kind, one.local), one)
     return found
+
+
+def _with_hosts(hosts: Hosts, context: Context) -> Iterator[Decision]:
+    """The expressions in texts whose values may name a Service of the island: those texts are judged with them."""
+    for place in hosts.open:
+        scalar = context.bound.get(place)
+        for expression in parse(scalar.text).expressions if scalar else ():
+            reads = context.reads(expression)
+            if ("island", "key") in reads or ("island", "name") in reads or context.is_known(expression):
+                continue
+            if scalar and any(_named_in(context.plan, path, frozenset(hosts.services)) for path in reads):
+                yield Decision(expression, scalar)
+
+
+@lru_cache(maxsize=256)
+def _named_in(plan: SetPlan, path: Path, services: frozenset[str]) -> bool:
+    """Whether a parameter's value names one of some Services, in any island."""
+    return any(may_name(content, services) for content in plan.texts(path))
 
 
 def needed(context: Context, place: Place) -> list[Decision]:

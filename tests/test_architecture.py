@@ -38,7 +38,7 @@ TABLE: dict[str, str] = {
     "yaml_text": "expression.values tree",
     "patch": "kinds tree",
     "sources": "expression.template expression.values names tree",
-    "hosts": "expression.values kinds sources tree",
+    "hosts": "diagnostics expression.values kinds sources tree",
     # Nodes to the model, and what it means.
     "model": "diagnostics expression.values parser.source",
     "references": "kinds model tree",

@@ -218,3 +218,73 @@ def test_tokens_are_whole(text: str) -> None:
             assert not (before + after).isalnum()
             assert before + after not in ("-", "_") or before == "."
         assert {".".join(way.labels) for way in ways} == {text[start:end]}
+
+
+# Hosts in values
+
+VALUES = """
+apiVersion: replicator.dev/v1alpha1
+kind: IslandType
+metadata: {name: cart}
+spec:
+  params:
+    whole: {type: string, default: "redis:6379"}
+    host: {type: string, default: redis}
+    words: {type: array, items: {type: string}, default: [a, "redis:1"]}
+    other: {type: string, default: x}
+  let: {url: "http://{{ params.whole }}/"}
+  units:
+    redis: {image: "redis:7", ports: {redis: 6379}}
+    web:
+      image: "web:1"
+      env:
+        WHOLE: "{{ params.whole }}"
+        PART: "tcp://{{ params.host }}:6379/0"
+        LET: "{{ let.url }}"
+        LIST: "{{ params.words | join(',') }}"
+        NONE: "{{ params.other }}"
+        JOINED: "{{ island.key }}-{{ params.whole }}"
+  rewriteHosts: all
+---
+apiVersion: replicator.dev/v1alpha1
+kind: IslandSet
+metadata: {name: shop, namespace: shop}
+spec:
+  type: cart
+  islands:
+    eu: {}
+    us: {params: {whole: "cache:1", host: elsewhere, words: [], other: "redis:7"}}
+"""
+
+
+def test_hosts_in_values_are_rewritten_too() -> None:
+    built = build([Source("dsl.yaml", VALUES.encode())])
+    assert built.diagnostics == []
+    found = {}
+    for item in yaml.safe_load_all(b"".join(built.texts())):
+        if item["kind"] == "Deployment" and item["metadata"]["name"].endswith("-web"):
+            (container,) = item["spec"]["template"]["spec"]["containers"]
+            found[item["metadata"]["name"]] = {one["name"]: one["value"] for one in container["env"]}
+    assert found == {
+        "shop-eu-web": {
+            "WHOLE": "shop-eu-redis:6379",
+            "PART": "tcp://shop-eu-redis:6379/0",
+            "LET": "http://shop-eu-redis:6379/",
+            "LIST": "a,shop-eu-redis:1",
+            "NONE": "x",
+            "JOINED": "eu-redis:6379",
+        },
+        "shop-us-web": {
+            "WHOLE": "cache:1",
+            "PART": "tcp://elsewhere:6379/0",
+            "LET": "http://cache:1/",
+            "LIST": "",
+            "NONE": "shop-us-redis:7",
+            "JOINED": "us-cache:1",
+        },
+    }
+
+
+def test_hosts_in_values_are_decided_on() -> None:
+    built = build([Source("dsl.yaml", VALUES.replace("  rewriteHosts: all\n", "").encode())])
+    assert {one.code for one in built.diagnostics} == {"R0605"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -154,6 +155,18 @@ class SetPlan:
         """Whether each island of the Set has a namespace of its own."""
         return self.above is None and self.model.scope == "namespace"
 
+    def texts(self, path: Path) -> Iterator[str]:
+        """The texts that a parameter's value is or holds, of any island: one's own, or of those around (`parent`)."""
+        if path[0] == "parent" and self.above is not None:
+            for name in self.above.type.params:
+                yield from self.above.texts(("params", name))
+        if path[0] != "params":
+            return
+        yield from _texts(self.base.get(path[1]), self.islands)
+        for island in self.islands if path in self.varying else ():
+            if path[1] in island.own:
+                yield from _texts(island.own[path[1]], (island,))
+
     def inside(self, parent: Island | None) -> Mapping[str, Island]:
         """The islands of the Set that are inside one island (or, of an outermost Set, in none), by key."""
         if self._inside is None:
@@ -216,6 +229,19 @@ class Plan(NamedTuple):
         if plan.above is None:
             return plan.find(steps[1])
         return next((island for island in plan.islands if island.path == path), None)
+
+
+def _texts(value: Any, islands: Sequence[Island]) -> Iterator[str]:
+    """The texts in a value; of one that uses expressions, in its values for some islands."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item, ())
+    elif isinstance(value, Dynamic):
+        for island in islands:
+            with suppress(Failure):  # said where it is used
+                yield from _texts(value.evaluate(island), ())
 
 
 def merged(weak: Any, strong: Any) -> Any:
