@@ -386,7 +386,7 @@ class Context:
 
     def fail(self, failure: Failure, scalar: Scalar) -> None:
         """Collect a failure at a scalar's place."""
-        self.found.append(Diagnostic(failure.code, str(failure), scalar.place, hint=failure.hint))
+        self.found.append(failure.at(scalar.place))
 
     def _text_of(self, value: Any, scalar: Scalar) -> str:
         try:
@@ -472,7 +472,7 @@ class Context:
         try:
             return leaf((judged.value(None),), origin)
         except Failure as failure:
-            self.found.append(Diagnostic(failure.code, str(failure), place, hint=failure.hint))
+            self.found.append(failure.at(place))
             return Leaf("", origin)
 
     def ruled_text(self, scalar: Scalar, rule: Rule) -> Leaf:
@@ -489,7 +489,7 @@ class Context:
         try:
             return Leaf(judged.value(None), number.origin)
         except Failure as failure:
-            self.found.append(Diagnostic(failure.code, str(failure), number.origin.place, hint=failure.hint))
+            self.found.append(failure.at(number.origin.place))
             return number
 
     def _kind(self, expression: Expr) -> Kind:

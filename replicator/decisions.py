@@ -191,10 +191,7 @@ class Decisions:
 
     def _fail(self, failure: Failure, scalar: Scalar, island: Island) -> None:
         related = (Related("for this island", island_place(island)),) if island.key else ()
-        path = island.path if island.key else ""
-        self.found.append(
-            Diagnostic(failure.code, str(failure), scalar.place, hint=failure.hint, related=related, island=path)
-        )
+        self.found.append(failure.at(scalar.place, *related, island=island.path if island.key else ""))
 
 
 def manifests_of(context: Context, resource: Resource) -> tuple[MappingNode, ...]:

@@ -255,7 +255,7 @@ class _Compiler:
                     sources = (bound.source, *(Ruled((bound,), rule) for rule in (names.PATH_PART, names.NOT_EMPTY)))
                     self.places.update(dict.fromkeys(sources, scalar.place))
             except Failure as failure:
-                self.say(failure.code, str(failure), scalar.place, failure.hint)
+                self.found.append(failure.at(scalar.place))
         return text(*parts)
 
     def expression(self, expression: Expr) -> str | Hole:
@@ -559,7 +559,7 @@ class _Compiler:
             static = [(assemble(part, island),) for part in (full, service, namespace)]
             yield Backend(static[0], static[1], static[2], Leaf(known, number.origin), "", of, http2)
         except Failure as failure:
-            self.say(failure.code, str(failure), place, failure.hint)
+            self.found.append(failure.at(place))
 
     @property
     def straight(self) -> bool:
@@ -581,7 +581,7 @@ class _Compiler:
             name = assemble(full, island)
             host = Ruled(context.text(implementation.host), names.HOST).value(island)
         except Failure as failure:
-            self.say(failure.code, str(failure), place, failure.hint)
+            self.found.append(failure.at(place))
             return None
         leaf_of_port = Leaf(known, number.origin)
         return Backend((name,), (), (), leaf_of_port, "", of, http2, (host,), implementation.tls, named=True)

@@ -282,10 +282,7 @@ class _Evaluator:
                 except Failure as failure:
                     place = self.origins.get(hole)
                     related = () if once else (Related("for this island", island_place(island)),)
-                    path = "" if once else island.path
-                    self.found.append(
-                        Diagnostic(failure.code, str(failure), place, hint=failure.hint, related=related, island=path)
-                    )
+                    self.found.append(failure.at(place, *related, island="" if once else island.path))
 
     def fixed(self, one: Bound, origins: Mapping[Hole, Place | None]) -> bytes:
         """The text of an object of the whole Set."""

@@ -30,7 +30,7 @@ TABLE: dict[str, str] = {
     "parser.source": "diagnostics parser.scalars",
     "parser.stored": "diagnostics parser.source",
     "expression": "",
-    "expression.values": "",
+    "expression.values": "diagnostics",
     "expression.template": "",
     "expression.program": "expression.template expression.values",
     # Trees and their text.

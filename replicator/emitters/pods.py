@@ -157,9 +157,7 @@ def _groups(context: Context, unit: Unit) -> Iterator[Manifest]:
             try:
                 texts[f"{island.name}.{file.key}"] = assemble(file.content, island)
             except Failure as failure:
-                context.found.append(
-                    Diagnostic(failure.code, str(failure), file.place, hint=failure.hint, island=island.path)
-                )
+                context.found.append(failure.at(file.place, island=island.path))
         size = sum(len(content.encode()) for content in texts.values())
         if size > MAX_GROUP:
             message = f"the files of one pod have more than {MAX_GROUP // 1024} KiB"

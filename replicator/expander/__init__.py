@@ -187,7 +187,7 @@ def _judge_value(
         if known is OMIT:
             raise Failure("`omit` gives a parameter no value", "leave the parameter out, or give it a value")
     except Failure as failure:
-        found.append(Diagnostic(failure.code, str(failure), written[0].place, hint=failure.hint, island=path))
+        found.append(failure.at(written[0].place, island=path))
         return
     if not param.fits(known):
         found.append(misfit(param, known, *written)._replace(island=path))

@@ -80,12 +80,8 @@ def _keys_of(plan: SetPlan, parent: Island, room: int, found: list[Diagnostic]) 
         try:
             given = parent.plan.evaluate(whole, parent) if whole else None
         except Failure as failure:
-            related = (Related("for this island", island_place(parent)),)
-            found.append(
-                Diagnostic(
-                    failure.code, str(failure), scalar.place, hint=failure.hint, related=related, island=parent.path
-                )
-            )
+            related = Related("for this island", island_place(parent))
+            found.append(failure.at(scalar.place, related, island=parent.path))
             return []
     place = scalar.place if scalar else model.metadata.name_node.place
     if model.keys is None:

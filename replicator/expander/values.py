@@ -80,7 +80,7 @@ class Layers:
                     values[name] = Dynamic((child,), child)
                     continue
                 except Failure as failure:
-                    self.found.append(Diagnostic(failure.code, str(failure), child.place, hint=failure.hint))
+                    self.found.append(failure.at(child.place))
                     continue
             values[name] = data
             key: tuple[str, type, Any] | None

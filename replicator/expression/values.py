@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
+from replicator.diagnostics import Diagnostic, Place, Related
+
 # What is known of a value before it is known: `label` is a DNS label, `name` a dash-joined name that starts with
 # a letter and so is never a number or a word of YAML; `any` may be anything, a map or a list too.
 Kind = Literal["label", "name", "int", "float", "bool", "text", "map", "list", "any"]
@@ -35,10 +37,15 @@ OMIT = _Omit()
 class Failure(Exception):
     """An expression cannot be evaluated with these values; the message is for the author."""
 
-    def __init__(self, message: str, hint: str = "", code: str = "R0405") -> None:
+    def __init__(self, message: str, hint: str = "", code: str = "R0405", *related: Related) -> None:
         super().__init__(message)
         self.hint = hint
         self.code = code
+        self.related = related
+
+    def at(self, place: Place | None, *related: Related, island: str = "") -> Diagnostic:
+        """The finding at the place of what could not be evaluated, `island` being the path of the one it was for."""
+        return Diagnostic(self.code, str(self), place, hint=self.hint, related=(*related, *self.related), island=island)
 
 
 def text_of(value: Any) -> str:
