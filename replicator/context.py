@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from replicator.diagnostics import Diagnostic, Place, nearest
-from replicator.expander.islands import Island, Plan, SetPlan
+from replicator.diagnostics import Diagnostic, Place, Related, nearest
+from replicator.expander.islands import Island, Plan, SetPlan, island_place
 from replicator.expression.template import Call, Expr, Path, Template, parse
 from replicator.expression.values import MAX_TEXT, OMIT, STRUCTURAL, Failure, Kind, text_of
 from replicator.kinds import CLUSTER_SCOPED
@@ -243,10 +243,9 @@ class Context:
         That of an island outside of the cluster is only another name for its host: callers use the host's own number.
         """
         if implementation:
-            named = port.unit or port.service
-            assert named is not None
-            number = self.number(self.type.implementations[implementation].port, *PORTS)
-            return self.object_name(named.text), number
+            named, number = port.unit or port.service, self.type.implementations[implementation].number(port.name)
+            assert named is not None and number is not None
+            return self.object_name(named.text), self.number(number, *PORTS)
         if port.unit is None:
             assert port.service is not None
             return self.object_name(port.service.text), Leaf(port.port.data)
@@ -325,6 +324,8 @@ class Context:
             def read(island: Island) -> str:
                 implementation = island.implementation
                 if implementation not in addresses:
+                    if (failure := not_offered(island, port)) is not None:
+                        raise failure
                     addresses[implementation] = self.address_in(target, port, implementation)
                 return assemble(addresses[implementation], island)
 
@@ -627,6 +628,19 @@ class Context:
         if sum(map(len, texts)) > MAX_TEXT:
             raise Failure(f"a text of more than {MAX_TEXT // 1024} KiB", code="R0407")
         return "".join(texts)
+
+
+def not_offered(island: Island, port: TypePort) -> Failure | None:
+    """Why an island cannot be called at a port of its Type: its implementation does not offer it. None where it can."""
+    implementation = island.plan.type.implementations.get(island.implementation)
+    if implementation is None or implementation.number(port.name) is not None:
+        return None
+    message = f"the island `{island.path}` is `{implementation.name}`, which does not offer the port `{port.name}`"
+    related = (
+        Related("the implementation", implementation.place),
+        Related("the island that is called", island_place(island)),
+    )
+    return Failure(message, f"it offers {', '.join(implementation.ports)}", "R0303", *related)
 
 
 def _digits(number: Leaf) -> str | Hole:

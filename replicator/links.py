@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from replicator.context import Context, Data
+from replicator.context import Context, Data, not_offered
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.expander.islands import Plan, SetPlan, island_place
 from replicator.expression.template import Call, parse
 from replicator.model import IslandType, TypePort
 from replicator.parser.source import Node, Scalar
 from replicator.scope import let_reads, scalars
+from replicator.sources import no_peer
 from replicator.tree import Hole
 
 Vertex = tuple[str, str]
@@ -139,7 +140,7 @@ def _target(context: Context, wish: Wish, found: list[Diagnostic]) -> tuple[SetP
         hint = nearest(given["key"], [island.key for island in target.islands[:1000]])
         say("R0701", f"there is no island `{target.path}/{given['key']}`", hint)
     elif wish.declared or context.pods:
-        _peers(plan, target, given.get("key", ""), wish.place, found)
+        _peers(plan, target, port, given.get("key", ""), wish.place, found)
     return target, port
 
 
@@ -166,15 +167,13 @@ def _no_aggregate(context: Context, target: SetPlan, port: TypePort) -> tuple[st
     return None
 
 
-def _peers(plan: SetPlan, target: SetPlan, key: str, place: Place, found: list[Diagnostic]) -> None:
+def _peers(plan: SetPlan, target: SetPlan, port: TypePort, key: str, place: Place, found: list[Diagnostic]) -> None:
     """Every island has somebody to call: where no value of its own would say that it has not."""
     for island in plan.islands:
-        if target.seen_from(island, key or island.key) is None:
-            message = f"there is no island `{target.path}/{key or island.key}`"
-            related = (Related("for this island", island_place(island)),)
-            found.append(
-                Diagnostic("R0701", message, place, hint="`key` names another one", related=related, island=island.path)
-            )
+        peer = target.seen_from(island, key or island.key)
+        failure = not_offered(peer, port) if peer is not None else no_peer(target, key or island.key)
+        if failure is not None:
+            found.append(failure.at(place, Related("for this island", island_place(island)), island=island.path))
 
 
 # Circles

@@ -108,13 +108,22 @@ class Resource(NamedTuple):
 
 
 class External(NamedTuple):
-    """An implementation that is a host outside of the cluster."""
+    """An implementation that is a host outside of the cluster, with one `port` for all of the Type's or one for each.
+
+    `place` is where it is named.
+    """
 
     name: str
     host: Scalar
-    port: Scalar
+    port: Scalar | None
+    ports: Mapping[str, Scalar]
     tls: bool
+    node: MappingNode
     place: Place
+
+    def number(self, port: str) -> Scalar | None:
+        """The host's port for a port of the Type; None where the host does not offer it."""
+        return self.ports.get(port) if self.port is None else self.port
 
 
 class Declared(NamedTuple):

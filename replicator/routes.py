@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from replicator import names
 from replicator.binder import BoundSet
-from replicator.context import ISLAND_NAME, Context
+from replicator.context import ISLAND_NAME, Context, not_offered
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.durations import nanoseconds
 from replicator.expander.islands import Island, Plan, SetPlan, island_place
@@ -575,8 +575,10 @@ class _Compiler:
             return None
         context = self.contexts[island.plan.path]
         implementation = island.plan.type.implementations[island.implementation]
-        _, number = context.offered(port, implementation.name)
         try:
+            if (failure := not_offered(island, port)) is not None:
+                raise failure
+            _, number = context.offered(port, implementation.name)
             known = number.value.source.value(island) if isinstance(number.value, Hole) else number.value
             name = assemble(full, island)
             host = Ruled(context.text(implementation.host), names.HOST).value(island)

@@ -84,8 +84,13 @@ class Peer(NamedTuple):
         key = self.key or scope.key
         island = self.of.seen_from(scope, key)
         if island is None:
-            raise Failure(f"there is no island `{self.of.path}/{key}`", "`key` names another one", "R0701")
+            raise no_peer(self.of, key)
         return self.address(island)
+
+
+def no_peer(target: SetPlan, key: str) -> Failure:
+    """Why an island calls nobody."""
+    return Failure(f"there is no island `{target.path}/{key}`", "`key` names another one", "R0701")
 
 
 class Around(NamedTuple):

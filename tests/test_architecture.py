@@ -65,7 +65,7 @@ TABLE: dict[str, str] = {
     "context": "diagnostics expander.islands expression.template expression.values kinds model names parser.source"
     " patch scope sources tree",
     "gather": "context diagnostics kinds model parser.source",
-    "links": "context diagnostics expander.islands expression.template model parser.source scope tree",
+    "links": "context diagnostics expander.islands expression.template model parser.source scope sources tree",
     "decisions": "context diagnostics expander.islands expression.template expression.values model parser.source scope",
     "patching": "context diagnostics kinds model parser.source patch tree",
     "proofs": "diagnostics expander.islands expression.values kinds references tree",

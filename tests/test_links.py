@@ -69,6 +69,131 @@ def test_a_peer_outside_is_called_at_its_own_port() -> None:
     }
 
 
+# A Type of three ports, and a host outside that offers two of them.
+SPLIT = """
+ports: {http: {unit: api, port: http}, metrics: {unit: api, port: metrics}, grpc: {unit: rpc, port: grpc}}
+units:
+  api: {image: api, ports: {http: 80, metrics: 9090}}
+  rpc: {image: rpc, ports: {grpc: 9000}}
+implementations: {vm: {external: {host: vm.example.net, ports: {http: 443, metrics: 9443}}}}
+"""
+SPLIT_SET = "islands: {eu: {}, us: {implementation: vm}}"
+
+
+def split(ports: str = "{http: 443, metrics: 9443}") -> str:
+    return type_of(SPLIT.replace("{http: 443, metrics: 9443}", ports), "ledger") + set_of(
+        SPLIT_SET, "ledger", "shop", "ledger"
+    )
+
+
+@pytest.mark.parametrize(("port", "number"), [("http", 443), ("metrics", 9443)])
+def test_each_port_of_a_host_has_its_number(port: str, number: int) -> None:
+    call = caller(f"address(set='ledger', key='us', port='{port}')")
+    assert addresses(compiled(split(), call, set_of("islands: {us: {}}"))) == {"shop-us-web": f"ledger-us-api:{number}"}
+
+
+def test_a_service_that_stands_for_a_host_has_the_ports_that_it_offers() -> None:
+    found = {}
+    for ports in ("{http: 443, metrics: 9443}", "{http: 443, metrics: 443}", "{grpc: 9000}"):
+        objects = [item for item in compiled(split(ports)) if item["spec"].get("type") == "ExternalName"]
+        found[ports] = [
+            (item["metadata"]["name"], [(one["name"], one["port"]) for one in item["spec"]["ports"]])
+            for item in objects
+        ]
+    assert list(found.values()) == [
+        [("ledger-us-api", [("http", 443), ("metrics", 9443)])],
+        [("ledger-us-api", [("http", 443)])],
+        [("ledger-us-rpc", [("grpc", 9000)])],
+    ]
+
+
+INNER = """
+sets: {ledger: {type: ledger, islands: {eu: {}, us: {implementation: vm}}}}
+units: {web: {image: w, env: {ALL: "{{ addresses('ledger', 'grpc') | join(',') }}"}}}
+"""
+NOT_OFFERED = {
+    "of the same key": (caller("address(set='ledger', port='grpc')"), "islands: {us: {}, eu: {}}"),
+    "of one key": (caller("address(set='ledger', port='grpc', key='us') | upper"), "islands: {ap: {}}"),
+    "by a derived value": (
+        type_of(
+            """
+            let: {a: "grpc://{{ address(set='ledger', port='grpc') }}"}
+            units: {web: {image: w, env: {A: "{{ let.a }}"}}}
+            """
+        ),
+        "islands: {us: {}}",
+    ),
+    "by nothing but a word": (
+        type_of("units: {web: {image: w}}\nuses: [{set: ledger, port: grpc}]"),
+        "islands: {us: {}, eu: {}}",
+    ),
+    "of a Set inside": (type_of(INNER), "islands: {ap: {}}"),
+    "by a pod": (caller("address(set='ledger', port='grpc', key='us')"), "form: pods\nreplicas: 2"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_OFFERED)
+def test_a_port_that_an_implementation_does_not_offer(case: str) -> None:
+    text, spec = NOT_OFFERED[case]
+    [found] = run(split() + text + set_of(spec)).diagnostics
+    assert (found.code, found.severity) == ("R0303", "error")
+    assert "`vm`, which does not offer the port `grpc`" in found.message
+    assert found.hint == "it offers http, metrics"
+    *caller_, implementation, island = found.related
+    assert [one.message for one in (implementation, island)] == ["the implementation", "the island that is called"]
+    assert [one.message for one in caller_] in ([], ["for this island"])  # all islands call one: it is for none
+    lines = (split() + text + set_of(spec)).split("\n")
+    assert found.place is not None
+    at = [lines[place.line - 1] for place in (found.place, implementation.place, island.place)]
+    assert ("ledger" in at[0] or "let.a" in at[0]) and "vm: {external" in at[1] and "us: {implementation: vm}" in at[2]
+
+
+def routed(to: str) -> str:
+    return document("Routing", "edge", f"hosts: [a.example]\nroutes: [{{{to}}}]", "shop")
+
+
+EACH = 'each: ledger, match: {headers: {x: "{{ island.key }}"}}'
+
+
+@pytest.mark.parametrize(("port", "number"), [("http", 443), ("metrics", 9443)])
+def test_routes_lead_to_the_number_of_the_port(port: str, number: int) -> None:
+    for to in (EACH, "to: {spread: ledger}", "to: {island: ledger/us}"):
+        objects = compiled(split(), routed(f"{to}, port: {port}"))
+        hosts = [item["spec"]["static"]["hosts"] for item in objects if "static" in item["spec"]]
+        assert hosts == [[{"addr": "vm.example.net", "port": number}]]
+
+
+@pytest.mark.parametrize(
+    "to", [EACH, "to: {spread: ledger}", "to: {island: ledger/us}", "to: [{island: ledger/eu}, {island: ledger/us}]"]
+)
+def test_a_route_to_a_port_that_is_not_offered(to: str) -> None:
+    [found] = run(split() + routed(f"{to}, port: grpc")).diagnostics
+    assert (found.code, found.hint) == ("R0303", "it offers http, metrics")
+    assert [one.message for one in found.related] == ["the implementation", "the island that is called"]
+    assert found.place is not None and found.place.line > found.related[1].place.line
+    [*_, other] = compiled(split(), routed("to: {island: ledger/eu}, port: grpc"))
+    assert other["kind"] == "VirtualService"
+
+
+@pytest.mark.parametrize(
+    ("external", "code", "says"),
+    [
+        ("{host: a.example}", "R0202", "port"),
+        ("{host: a.example, port: 1, ports: {http: 2}}", "R0205", "at once"),
+        ("{host: a.example, ports: {htp: 2}}", "R0303", "`htp`"),
+        ("{host: a.example, ports: {}}", "R0205", "empty"),
+        ("{host: a.example, ports: {http: 70000}}", "R0205", "70000"),
+        ('{host: a.example, ports: {http: "{{ params.nope }}"}}', "R0402", "nope"),
+        ('{host: a.example, ports: {http: "{{ 70000 }}"}}', "R0405", "70000"),
+    ],
+)
+def test_ports_of_a_host_that_are_none(external: str, code: str, says: str) -> None:
+    text = SPLIT.replace("{host: vm.example.net, ports: {http: 443, metrics: 9443}}", external)
+    ledger = type_of(text, "ledger") + set_of(SPLIT_SET, "ledger", "shop", "ledger")
+    (found,) = run(ledger).diagnostics
+    assert (found.code, says in found.message + found.hint) == (code, True), found
+
+
 def test_an_island_calls_another_of_its_own_set() -> None:
     text = LEDGER.replace("image: ledger", "image: ledger, env: {FIRST: \"{{ address(set='ledger', key='eu') }}\"}")
     objects = compiled(text, set_of("islands: {eu: {}, us: {}}", "ledger", "shop", "ledger"))

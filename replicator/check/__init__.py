@@ -16,6 +16,7 @@ CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
     sets.no_cycles,
     types.type_ports,
     types.references,
+    types.implementations,
     types.port_clashes,
     types.uses,
     types.environment,

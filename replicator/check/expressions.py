@@ -101,7 +101,7 @@ def _judge_type(island_type: IslandType, spec: Mapping, scope: Scope) -> Iterato
         for scalar in scalars(names_node):
             yield from scope.judge(scalar)
     for one in island_type.implementations.values():
-        for scalar in (one.host, one.port):
+        for scalar in scalars(one.node):
             yield from scope.judge(scalar)
     units = spec.items.get("units")
     for name, node in units.items.items() if isinstance(units, Mapping) else ():

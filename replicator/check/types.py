@@ -31,6 +31,24 @@ def type_ports(project: Project) -> Iterator[Diagnostic]:
                 yield Diagnostic("R0303", message, port.port.place, hint=nearest(port.port.text, unit.ports))
 
 
+def implementations(project: Project) -> Iterator[Diagnostic]:
+    for island_type in project.types:
+        for one in island_type.implementations.values():
+            if one.port is None and not one.ports:
+                hint = "port: 443 for all ports of the Type, or ports: {http: 443} for those that the host offers"
+                yield Diagnostic("R0202", 'missing field "port"', one.place, hint=hint)
+            elif one.port is not None and one.ports:
+                yield Diagnostic("R0205", "`port` and `ports` at once", one.node.key_place("ports"))
+            for name in one.ports:
+                if name not in island_type.ports:
+                    ports = one.node.items["ports"]
+                    assert isinstance(ports, Mapping)
+                    known = island_type.ports
+                    hint = nearest(name, known) if known else f"`{island_type.name}` declares no `ports`"
+                    message = f"the Type `{island_type.name}` has no port `{name}`"
+                    yield Diagnostic("R0303", message, ports.key_place(name), hint=hint)
+
+
 def uses(project: Project) -> Iterator[Diagnostic]:
     for island_type in project.types:
         for use in island_type.uses:

@@ -10,29 +10,29 @@ from collections.abc import Iterator
 from replicator import names
 from replicator.context import Context
 from replicator.emitters import labels
-from replicator.model import External, TypePort
-from replicator.tree import Manifest, Origin, leaf, mapping
+from replicator.model import External
+from replicator.tree import List, Manifest, Origin, Tree, leaf, mapping
 
 
 def emit(context: Context, implementation: External) -> Iterator[Manifest]:
-    """One Service for each that the Type's interface names."""
-    services: dict[str, list[TypePort]] = {}
-    for port in context.type.ports.values():
-        named = port.unit or port.service
-        if named is not None:
-            services.setdefault(named.text, []).append(port)
+    """One Service for each that the Type's interface names, with the ports that the host offers."""
     origin = Origin(implementation.place, "type")
-    host = implementation.host
-    for local, offered in services.items():
-        # The host has one port, so all that lead to it are one of the Service: it takes no two of one number.
-        first = min(offered, key=lambda port: port.name)
-        name, number = context.offered(first, implementation.name)
-        ports = [{"name": first.name, "port": number, "protocol": "TCP"}]
-        metadata = labels.metadata(leaf(name, origin), context.namespace, labels.of_object(context, local))
+    services: dict[str, dict[object, Tree]] = {}
+    for name, port in sorted(context.type.ports.items()):
+        named = port.unit or port.service
+        if named is None or implementation.number(name) is None:
+            continue
+        _, number = context.offered(port, implementation.name)
+        fields = {"name": name, "port": number, "protocol": "TCP"}
+        # A Service takes no two ports of one number: those that lead to the same are one.
+        services.setdefault(named.text, {}).setdefault(number.value, mapping(fields, origin))
+    for local, ports in services.items():
+        full = context.object_name(local)
+        metadata = labels.metadata(leaf(full, origin), context.namespace, labels.of_object(context, local))
         spec = {
             "type": "ExternalName",
-            "externalName": context.ruled_text(host, names.HOST),
-            "ports": ports,
+            "externalName": context.ruled_text(implementation.host, names.HOST),
+            "ports": List(tuple(ports.values())),
         }
         body = mapping({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}, origin)
-        yield Manifest("v1", "Service", name, context.namespace, body, origin, local=local)
+        yield Manifest("v1", "Service", full, context.namespace, body, origin, local=local)

@@ -173,9 +173,14 @@ def _type_port(name: str, ports: MappingNode, node: Node) -> TypePort:
 
 def _external(name: str, node: MappingNode, spec: MappingNode) -> External:
     place = cast(MappingNode, spec.items["implementations"]).key_place(name)
-    fields = node.items
     return External(
-        name, cast(Scalar, fields["host"]), cast(Scalar, fields["port"]), node.data.get("tls", False), place
+        name=name,
+        host=cast(Scalar, node.items["host"]),
+        port=_scalar(node.get("port")),
+        ports={port: cast(Scalar, number) for port, number in _entries(node.get("ports"))},
+        tls=node.data.get("tls", False),
+        node=node,
+        place=place,
     )
 
 
