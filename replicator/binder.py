@@ -100,6 +100,7 @@ class _Binder:
 
     def bind(self) -> BoundSet:
         shared = self.shared()
+        found, unanswered = len(self.found), len(self.unanswered)
         while True:
             try:
                 objects = self.islands()
@@ -107,6 +108,7 @@ class _Binder:
             except _Wanted:
                 self.stencils.clear()
                 self.once.clear()
+                del self.found[found:], self.unanswered[unanswered:]
         objects = tuple(sorted((*shared, *objects, *self.once.values(), *self.aggregates()), key=_order))
         fixed = self.shape(self.first) if self.first is not None and not self.varies else None
         shape_of = self.shape if fixed is None else (lambda island: fixed)
@@ -206,7 +208,6 @@ class _Binder:
         if not self.context.pods:
             bound = (one.manifest for stencil in self.stencils.values() for one in stencil.objects)
             self.found += patching.unused(self.plan.model.patches, self.used, bound)
-        if not self.context.pods:
             return ()
         for decision in self.decisions.fixed:
             if self.context.reads(decision.expression) & self.plan.varying:
