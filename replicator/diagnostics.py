@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
 
 
 class Place(NamedTuple):
@@ -115,6 +115,7 @@ CODES: dict[str, str] = {
     "R0614": "a selector that selects no pods",
     "R0615": "a text that names another island's Service",
     "R0616": "a text that names a pod which no StatefulSet makes",
+    "R0617": "objects of a kind that the same build defines",
     "R0701": "a Set or island that does not exist",
     "R0702": "a route that no request can reach",
     "R0703": "an each-route whose islands cannot be told apart",

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import NamedTuple
 
-from replicator import check, expander, foreign, identity, links, proofs, stamp
+from replicator import check, definitions, expander, foreign, identity, links, proofs, stamp
 from replicator.binder import BoundSet, bind, order_of
 from replicator.context import Context
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
@@ -153,11 +153,13 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         found.append(Diagnostic("R0110", message, place, hint=hint, severity="warning"))
     selected, problems = _selection(plan, options.islands)
     found += problems
+    built = Built([], texts, rows, objects, selected, options.only)
+    found += definitions.used_at_once(_manifests(built, bound.values()))
     dsl: list[bytes] = []
     if options.with_dsl:
         found += left_behind(project)
         dsl = [_stored(one, RENDERERS[options.form]) for one in documents]
-    return Built(told(), texts, rows, objects, selected, options.only, dsl)
+    return built._replace(diagnostics=told(), dsl=dsl)
 
 
 def _stored(document: source.Document, render: Render) -> bytes:
@@ -170,6 +172,16 @@ def _stencils(bound: Iterable[BoundSet]) -> Iterator[tuple[SetPlan, list[Manifes
     for one in bound:
         for shape in one.shapes:
             yield one.plan, [made.manifest for made in one.stencil(shape).objects]
+
+
+def _manifests(built: Built, bound: Iterable[BoundSet]) -> Iterator[Manifest]:
+    """The objects of those parts that are asked for; of an island, those of each shape."""
+    if built.wants("shared"):
+        yield from (manifest for rows in built.sets for manifest, _ in rows.shared)
+    if built.wants("islands"):
+        yield from (manifest for _, of_shape in _stencils(bound) for manifest in of_shape)
+    if built.wants("routing"):
+        yield from (one.manifest for one in built.routing)
 
 
 def _uniques(bound: Iterable[BoundSet]) -> Iterator[tuple[Island | None, Sequence[proofs.Unique]]]:

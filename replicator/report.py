@@ -8,7 +8,7 @@ from unicodedata import category, east_asian_width
 
 from replicator.diagnostics import Diagnostic, Place, lines_of
 
-_COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "help": "\x1b[1;36m"}
+_COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;34m", "help": "\x1b[1;36m"}
 _LONGEST_LINE = 160
 MAX_SHOWN = 100  # findings; whoever wants all asks for JSON
 
@@ -122,7 +122,7 @@ def printable(text: str) -> str:
 
 def _count(found: Sequence[Diagnostic]) -> str:
     parts = []
-    for severity in ("error", "warning"):
+    for severity in ("error", "warning", "note"):
         number = sum(d.severity == severity for d in found)
         if number:
             parts.append(f"{number:,} {severity}{'s' if number > 1 else ''}")

@@ -70,6 +70,7 @@ TABLE: dict[str, str] = {
     "patching": "context diagnostics kinds model parser.source patch tree",
     "proofs": "diagnostics expander.islands expression.values kinds references tree",
     "closed": "diagnostics kinds proofs tree",
+    "definitions": "diagnostics tree",
     "emitters": "",
     "emitters.labels": "context tree",
     "emitters.containers": "context diagnostics expression.values kinds model names parser.source patch sources tree",
@@ -94,8 +95,8 @@ TABLE: dict[str, str] = {
     " parser.patterns parser.source scope sources tree yaml_text",
     "emitters.gloo": "durations kinds routes tree",
     # All of it, and the outside world.
-    "pipeline": "binder check context diagnostics emitters.resources expander expander.islands expander.members"
-    " expander.values foreign gather identity links model parser.decode parser.schema parser.source parser.stored"
+    "pipeline": "binder check context definitions diagnostics emitters.resources expander expander.islands"
+    " expander.members expander.values foreign gather identity links model parser.decode parser.schema parser.source parser.stored"
     " proofs stamp tree yaml_text",
     "layout": "expander.islands pipeline stamp tree",
     "crds": "parser.schema tree yaml_text",

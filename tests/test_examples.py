@@ -351,7 +351,7 @@ def test_the_order_of_keys_means_nothing(
     read, _ = load(example.as_posix(), example.read_text())
     documents = "\n---\n".join(json.dumps(ordered(one.root.data)) for one in read)
     again = pipeline.build([Source(f"dsl-examples/{example.name}", documents.encode())], Options(root=str(ROOT)))
-    assert again.diagnostics == []
+    assert [one for one in again.diagnostics if one.severity != "note"] == []
     assert _documents(b"".join(again.texts()).decode()) == _documents(build(example))
 
 

@@ -45,9 +45,9 @@ def run(text: str, root: Path | None = None) -> Built:
 
 
 def compiled(*documents: str, root: Path | None = None) -> list[Object]:
-    """The objects in order; nothing is said of them, and a cluster takes them."""
+    """The objects in order; nothing is wrong with them, and a cluster takes them."""
     built = run("".join(documents), root)
-    assert built.diagnostics == []
+    assert [one for one in built.diagnostics if one.severity != "note"] == []
     objects = list(yaml.safe_load_all(b"".join(built.texts())))
     known = [item for item in objects if not item["apiVersion"].startswith("example.com/")]
     assert problems(known) == []
@@ -674,6 +674,38 @@ def test_a_crd_is_there_once_and_first(manifests: Path, scope: str) -> None:
         (("shop", f"shop-{key}-hot") if scope == "prefix" else (f"shop-{key}", "hot")) for key in ("eu", "us")
     ]
     assert [item["spec"] for item in caches] == [{"size": 1}, {"size": 1}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "noted"),
+    [
+        (Options(), True),
+        (Options(only="shared"), False),  # the first step
+        (Options(only="islands"), False),
+        (Options(islands=("shop/eu",)), False),
+    ],
+)
+def test_a_crd_and_objects_of_it_are_applied_in_two_steps(manifests: Path, asked: Options, noted: bool) -> None:
+    text = CACHING + set_of("islands: {eu: {}, us: {}}")
+    built = build([Source(str(manifests / "dsl.yaml"), text.encode())], asked._replace(root=str(manifests)))
+    assert [(one.code, one.severity) for one in built.diagnostics] == ([("R0617", "note")] if noted else [])
+    if noted:
+        [note] = built.diagnostics
+        assert note.place is not None
+        assert note.place.file.endswith("crd.yaml")
+        assert [Path(one.place.file).name for one in note.related] == ["cache.yaml"]
+
+
+def test_a_crd_whose_objects_are_elsewhere_is_not_noted(manifests: Path) -> None:
+    text = CACHING.replace(", {file: cache.yaml}", "")
+    assert text != CACHING
+    assert run(text + set_of("islands: {eu: {}}"), manifests).diagnostics == []
+
+
+def test_a_crd_is_not_noted_for_a_kind_of_its_name_in_another_group(manifests: Path) -> None:
+    (manifests / "cache.yaml").write_text(CACHE.replace("example.com/", "elsewhere.io/"))
+    text = CACHING + set_of("islands: {eu: {}}")
+    assert [one.code for one in run(text, manifests).diagnostics] == []
 
 
 @pytest.mark.parametrize("inline", [True, False])
