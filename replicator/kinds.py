@@ -78,7 +78,21 @@ MERGE_KEYS: dict[tuple[str, str], str] = {
     ("", "secrets"): "name",  # of a ServiceAccount
     ("", "webhooks"): "name",
     ("webhooks", "matchConditions"): "name",
+    ("metadata", "ownerReferences"): "uid",
+    ("spec", "drivers"): "name",  # of a CSINode
+    ("scheduling", "resourceClaims"): "name",  # of a Job
+    ("podGroupTemplates", "resourceClaims"): "name",  # of a Workload
 }
+
+# What tells items of one key apart, and its value where it is not said (x-kubernetes-list-map-keys).
+SECOND_KEYS = {
+    "port": ("protocol", "TCP"),
+    "containerPort": ("protocol", "TCP"),
+    "topologyKey": ("whenUnsatisfiable", ""),
+}
+
+# Lists of words that are merged: what is new is added to what is there.
+MERGED_WORDS = frozenset((("metadata", "finalizers"), ("spec", "podCIDRs")))
 
 # Groups of Kubernetes itself: only their kinds have merge keys.
 KUBERNETES_GROUPS = frozenset(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from replicator.kinds import MERGE_KEYS
+from replicator.kinds import MERGE_KEYS, MERGED_WORDS, SECOND_KEYS
 from replicator.tree import Leaf, List, Map, Tree
 
 _DIRECTIVES = ("$patch", "$retainKeys")
@@ -35,31 +35,41 @@ class At(NamedTuple):
         return At(self.field, field)
 
 
-Keys = Mapping[tuple[str, str], str]
+class How(NamedTuple):
+    """How lists are merged: the keys of their items, and whether those that a patch names come first.
+
+    kubectl and Kustomize put new items before the others; what is merged into the objects that we make follows them.
+    """
+
+    keys: Mapping[tuple[str, str], str] = MERGE_KEYS
+    patch_first: bool = False
+
+
 ROOT = At("", "")
+OURS = How()
 
 
-def merge(base: Tree, patch: Tree, at: At = ROOT, keys: Keys = MERGE_KEYS) -> Tree:
-    """A strategic merge of a patch into a tree. Raises `Unfit` for a directive that is none."""
+def merge(base: Tree, patch: Tree, at: At = ROOT, how: How = OURS) -> Tree:
+    """A strategic merge of a patch into a tree. Raises `Unfit` for a directive that is none, and for a map, list or
+    scalar where another of them is.
+    """
     if isinstance(base, Map) and isinstance(patch, Map):
-        return _merge_maps(base, patch, at, keys)
+        return _merge_maps(base, patch, at, how)
     if isinstance(base, List) and isinstance(patch, List):
-        key = keys.get((at.parent, at.field))
-        if key is not None:
-            return _merge_lists(base, patch, key, at, keys)
-        if (at.parent, at.field) == ("metadata", "finalizers"):
-            known = [item for item in base.items if item not in patch.items]
-            return List((*known, *patch.items), base.origin)
-    if isinstance(base, (Map, List)) and isinstance(patch, (Map, List)):
-        wanted, given = ("a map", "a list") if isinstance(base, Map) else ("a list", "a map")
-        raise Unfit(f"`{at.field}` is {wanted}, not {given}", patch)
+        return _merge_lists(base, patch, None, at, how)
+    if _form(base) != _form(patch) and not _is_null(base):
+        raise Unfit(f"`{at.field}` is {_form(base)}, not {_form(patch)}", patch)
     return without_nulls(patch)
 
 
-def _merge_maps(base: Map, patch: Map, at: At, keys: Keys) -> Map:
-    directive = _text(patch.get("$patch"))
+def _form(node: Tree) -> str:
+    return "a map" if isinstance(node, Map) else "a list" if isinstance(node, List) else "a scalar"
+
+
+def _merge_maps(base: Map, patch: Map, at: At, how: How) -> Map:
+    directive = _directive(patch)
     if directive == "replace":
-        return Map(tuple(item for item in patch.items if item[0] != "$patch"), base.origin)
+        return Map(_without_nulls(item for item in patch.items if item[0] != "$patch"), base.origin)
     if directive not in ("", "merge"):
         raise Unfit(f"`$patch: {directive}` cannot stand here", patch.get("$patch"))
     merged = dict(base.items)
@@ -68,49 +78,93 @@ def _merge_maps(base: Map, patch: Map, at: At, keys: Keys) -> Map:
         wanted = {_text(item) for item in retained.items}
         merged = {key: value for key, value in merged.items() if key in wanted}
     for key, value in patch.items:
+        prefix, slash, field = key.partition("/")
+        there = merged.get(field)
         if key in _DIRECTIVES:
             continue
-        if key.startswith(_DELETE_FROM):
-            field = key.removeprefix(_DELETE_FROM)
-            there = merged.get(field)
+        if prefix + slash == _DELETE_FROM:
             if isinstance(there, List) and isinstance(value, List):
                 gone = {_text(item) for item in value.items}
                 merged[field] = List(tuple(item for item in there.items if _text(item) not in gone), there.origin)
+        elif prefix + slash == _ORDER:
+            given = patch.get(field)
+            if isinstance(there, List) and isinstance(value, List):
+                changes = given if isinstance(given, List) else List(())
+                merged[field] = _merge_lists(there, changes, value, at.under(field), how)
         elif key.startswith("$"):
-            if not key.startswith(_ORDER):  # kubectl's own patches hold the order; ours follow the base
-                raise Unfit(f"`{key}` is no directive of a strategic merge", value)
-        elif _is_null(value) or (isinstance(value, Map) and _text(value.get("$patch")) == "delete"):
+            raise Unfit(f"`{key}` is no directive of a strategic merge", value)
+        elif _is_null(value) or _directive(value) == "delete":
             merged.pop(key, None)
-        elif key in merged:
-            merged[key] = merge(merged[key], value, at.under(key), keys)
-        else:
+        elif key not in merged:
             merged[key] = without_nulls(value)
+        elif not isinstance(patch.get(_ORDER + key), List):
+            merged[key] = merge(merged[key], value, at.under(key), how)
     return Map(tuple(merged.items()), base.origin)
 
 
-def _merge_lists(base: List, patch: List, key: str, at: At, keys: Keys) -> List:
-    items = list(base.items)
+def _merge_lists(base: List, patch: List, order: List | None, at: At, how: How) -> List:
+    key = how.keys.get((at.parent, at.field), "")
+    if not key and (at.parent, at.field) not in MERGED_WORDS and (patch.items or order is None):
+        return List(tuple(map(without_nulls, patch.items)), base.origin)
+    replaced = any(_directive(item) == "replace" for item in patch.items)
+    known = [] if replaced else [(item, place) for place, item in enumerate(base.items)]  # -1: it was not there
     for item in patch.items:
-        directive = _text(item.get("$patch")) if isinstance(item, Map) else ""
+        directive = _directive(item)
         if directive == "replace":
-            items = []
+            if isinstance(item, Map) and len(item.items) > 1:
+                raise Unfit("`$patch: replace` is an item of its own, and takes the place of the whole list", item)
             continue
-        identity = item.get(key) if isinstance(item, Map) else None
-        if not isinstance(identity, Leaf):
+        if directive not in ("", "merge", "delete"):
+            raise Unfit(f"`$patch: {directive}` cannot stand here", item)
+        if key and not (isinstance(item, Map) and isinstance(item.get(key), Leaf)):
             raise Unfit(f"an item of `{at.field}` has no `{key}`, by which items of this list are merged", item)
-        same = [number for number, other in enumerate(items) if _is_called(other, key, identity)]
+        same = [number for number, (other, _) in enumerate(known) if _is_meant(other, item, key)]
         if directive == "delete":
-            items = [other for number, other in enumerate(items) if number not in same]
+            known = [other for number, other in enumerate(known) if number not in same]
         elif same:
-            items[same[0]] = merge(items[same[0]], item, at, keys)
+            merged, place = known[same[0]]
+            known[same[0]] = merge(merged, item, at, how), place
         else:
-            items.append(without_nulls(item))
-    return List(tuple(items), base.origin)
+            known.append((without_nulls(item), -1))
+    if order is not None or how.patch_first:
+        known = _in_order(known, order or patch, key)
+    return List(tuple(item for item, _ in known), base.origin)
 
 
-def _is_called(item: Tree, key: str, identity: Tree | None) -> bool:
-    value = item.get(key) if isinstance(item, Map) else None
-    return isinstance(value, Leaf) and isinstance(identity, Leaf) and value.value == identity.value
+def _in_order(items: list[tuple[Tree, int]], order: List, key: str) -> list[tuple[Tree, int]]:
+    """Items with their places in the list before, as kubectl orders them: those of `order` as they are there, each of
+    the others before the first of these that it stood before (apimachinery: strategicpatch, mergeSortedSlice).
+    """
+    ranks = [next((rank for rank, one in enumerate(order.items) if _is_meant(item, one, key)), -1) for item, _ in items]
+    named = [item for rank, item in sorted(zip(ranks, items, strict=True), key=lambda pair: pair[0]) if rank >= 0]
+    made = []
+    for rank, item in zip(ranks, items, strict=True):
+        if rank < 0:
+            while named and named[0][1] <= item[1]:
+                made.append(named.pop(0))
+            made.append(item)
+    return made + named
+
+
+def _is_meant(item: Tree, patch: Tree, key: str) -> bool:
+    """Whether a patch's item means one of the list. What may be there twice by its key is told apart by a second one,
+    where the patch says it.
+    """
+    if not key:
+        return isinstance(item, Leaf) and isinstance(patch, Leaf) and item.value == patch.value
+    if not isinstance(item, Map) or not isinstance(patch, Map) or not _is_equal(item.get(key), patch.get(key)):
+        return False
+    second, default = SECOND_KEYS.get(key, ("", ""))
+    said = patch.get(second)
+    return said is None or _is_equal(item.get(second) or Leaf(default), said)
+
+
+def _is_equal(one: Tree | None, other: Tree | None) -> bool:
+    return isinstance(one, Leaf) and isinstance(other, Leaf) and one.value == other.value
+
+
+def _directive(node: Tree) -> str:
+    return _text(node.get("$patch")) if isinstance(node, Map) else ""
 
 
 def _is_directive(key: str) -> bool:
@@ -126,13 +180,23 @@ def _is_null(node: Tree) -> bool:
 
 
 def without_nulls(node: Tree) -> Tree:
-    """The tree without the keys that are null, and without directives: in what is added, they say nothing."""
+    """The tree without the keys that are null, and without directives and what they delete: in what is added, they say
+    nothing.
+    """
     if isinstance(node, Map):
-        kept = ((key, value) for key, value in node.items if not _is_null(value) and not _is_directive(key))
-        return Map(tuple((key, without_nulls(value)) for key, value in kept), node.origin)
+        return Map(_without_nulls(node.items), node.origin)
     if isinstance(node, List):
-        return List(tuple(without_nulls(item) for item in node.items), node.origin)
+        kept = (item for item in node.items if _directive(item) not in ("delete", "replace"))
+        return List(tuple(map(without_nulls, kept)), node.origin)
     return node
+
+
+def _without_nulls(items: Iterable[tuple[str, Tree]]) -> tuple[tuple[str, Tree], ...]:
+    return tuple(
+        (key, without_nulls(value))
+        for key, value in items
+        if not _is_null(value) and not _is_directive(key) and _directive(value) != "delete"
+    )
 
 
 # RFC 6902

@@ -11,7 +11,7 @@ from replicator.diagnostics import Diagnostic, nearest
 from replicator.kinds import KUBERNETES_GROUPS, MERGE_KEYS
 from replicator.model import Patch
 from replicator.parser.source import Mapping as MappingNode
-from replicator.patch import ROOT, Unfit, apply_json_patch, merge
+from replicator.patch import ROOT, How, Unfit, apply_json_patch, merge
 from replicator.tree import Leaf, List, Manifest, Map, Tree
 
 # What names and tells apart objects: a patch of it would be lost, or would break what was proved.
@@ -79,7 +79,8 @@ def _patched(context: Context, patch: Patch, manifest: Manifest) -> Map | None:
             if isinstance(directive, Leaf) and directive.value == "delete":
                 return None
             group = manifest.api_version.rpartition("/")[0]
-            made = merge(manifest.body, _named_by_target(given), ROOT, MERGE_KEYS if group in KUBERNETES_GROUPS else {})
+            how = How(MERGE_KEYS if group in KUBERNETES_GROUPS else {}, patch_first=True)
+            made = merge(manifest.body, _named_by_target(given), ROOT, how)
     except Unfit as unfit:
         target = f"the {manifest.kind} `{manifest.local}`"
         message = f"the patch does not fit {target}: {unfit}"
