@@ -138,7 +138,7 @@ def _reads_dsl(command: Command) -> Command:
                 help="A YAML file of values: SET or SET/KEY or ROUTING to a map of parameters. Repeatable.",
             ),
             click.option(
-                "--root", default=".", metavar="DIR", type=click.Path(path_type=str),
+                "--root", default=".", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=str),
                 help="Files that documents name must be below this directory.  [default: the working directory]",
             ),
             click.option(
@@ -181,6 +181,8 @@ def build_command(
         raise click.UsageError(f"--island asks for islands, --only {only} for none")
     if output is None and (check or layout):
         raise click.UsageError("--check and --layout go with -o DIR")
+    if output == "":
+        raise click.UsageError("-o names no directory")
     if output is not None and form != "yaml":
         raise click.UsageError("--format json is for standard output")
     built = asked.build(islands=islands, only=only or "", form=form, with_dsl=with_dsl)

@@ -56,7 +56,8 @@ TABLE: dict[str, str] = {
     "check": "check.expressions check.naming check.routings check.sets check.types diagnostics model",
     # The model to islands with values.
     "expander.islands": "diagnostics expression.template expression.values model parser.source",
-    "expander.values": "diagnostics expander.islands expression.template expression.values model parser.source",
+    "expander.values": "diagnostics expander.islands expression.template expression.values model parser.scalars"
+    " parser.source",
     "expander.members": "diagnostics expander.islands expander.values expression.template expression.values model names"
     " parser.source",
     "expander": "diagnostics expander.islands expander.members expander.values expression.template expression.values"
@@ -96,8 +97,8 @@ TABLE: dict[str, str] = {
     "emitters.gloo": "durations kinds routes tree",
     # All of it, and the outside world.
     "pipeline": "binder check context definitions diagnostics emitters.resources expander expander.islands"
-    " expander.members expander.values foreign gather identity links model parser.decode parser.schema parser.source parser.stored"
-    " proofs stamp tree yaml_text",
+    " expander.members expander.values foreign gather identity links model parser.decode parser.schema parser.source"
+    " parser.stored proofs stamp tree yaml_text",
     "layout": "expander.islands pipeline stamp tree",
     "crds": "parser.schema tree yaml_text",
     "report": "diagnostics",

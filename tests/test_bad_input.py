@@ -1474,12 +1474,17 @@ def good(folder: Path) -> Path:
         (["build", "dsl.yaml", "--set", "cart.a-b=1"], "SET.PARAM=VALUE"),
         (["build", "dsl.yaml", "--set", "crt.v=1"], "error[R0802]: there is no IslandSet or Routing `crt`"),
         (["build", "dsl.yaml", "--set", "cart/ue.v=1"], "error[R0802]: there is no island `cart/ue`"),
+        (["build", "dsl.yaml", "edge.yaml", "--set", "edge/eu.v=1"], "error[R0802]: the Routing `edge` has no island"),
+        (["build", "dsl.yaml", "--root", "nope"], "'nope' does not exist"),
+        (["build", "dsl.yaml", "-o", ""], "-o names no directory"),
         (["build", "dsl.yaml", "--island", "cart/x*"], "error[R0802]: `cart/x*` matches no island"),
     ],
     ids=lambda value: " ".join(value).replace("\x1b", "ESC") if isinstance(value, list) else "",
 )
 def test_usage(arguments: list[str], words: str, good: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (good / "empty").mkdir()
+    edge = "params: {v: {type: string, default: x}}\nhosts: ['{{ params.v }}']\nroutes: [{name: all, respond: {status: 404}}]"
+    (good / "edge.yaml").write_text(routing(edge, "edge"))
     code = main(arguments)
     output, errors = capfd.readouterr()
     assert words in errors
@@ -1514,6 +1519,16 @@ def test_setting_that_is_no_text(good: Path) -> None:
     assert code in (1, 2)
     assert output == ""
     assert errors
+
+
+@pytest.mark.parametrize(("written", "read"), [("3", 3), ("3.0", 3), ("3e0", 3)])
+def test_setting_of_an_integer(written: str, read: int, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """JSON has numbers, not their kinds: a whole one is an integer, as it is in a file."""
+    unit = "{image: x, replicas: '{{ params.n }}'}"
+    text = documents(island_type(f"params: {{n: {{type: integer}}}}\nunits: {{web: {unit}}}"), ONE)
+    (folder / "dsl.yaml").write_text(text)
+    assert main(["build", "dsl.yaml", "--set", f"cart.n={written}"]) == 0
+    assert f"replicas: {read}\n" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])

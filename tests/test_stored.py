@@ -117,7 +117,9 @@ def test_a_type_that_could_be_one_of_several(namespaces: tuple[str, str]) -> Non
 
 @pytest.mark.parametrize("namespace", ["", "a"])
 def test_two_types_of_one_name_and_namespace(namespace: str) -> None:
-    assert [one.code for one in found(listed(image("cart", namespace, 1), image("cart", namespace, 2)))] == ["R0301"]
+    types = image("cart", namespace, 1), image("cart", namespace, 2)
+    assert [one.code for one in found(listed(*types))] == ["R0301"]
+    assert [one.code for one in found(listed(*types, a_set("one", "b")))] == ["R0301"]
 
 
 def test_sets_of_one_name_in_two_namespaces() -> None:

@@ -24,6 +24,8 @@ def types_exist(project: Project) -> Iterator[Diagnostic]:
             yield Diagnostic("R0302", f"there is no IslandType `{name}`", island_set.type.place, hint=hint)
             continue
         every = [one.metadata for one in project.types if one.name == name]
+        if len({one.namespace for one in every}) < len(every):  # two of one identity: that is said where they are
+            continue
         where = ", ".join(f"`{one.namespace}`" if one.namespace else "none" for one in every)
         message = f"several IslandTypes have the name `{name}`, none of them in the namespace of what names it"
         related = tuple(Related("one of them", one.name_node.place) for one in every)

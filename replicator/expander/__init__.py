@@ -51,6 +51,10 @@ def expand(
         if setting.target not in known:
             message = f"there is no IslandSet or Routing `{setting.target}`"
             found.append(Diagnostic("R0802", message, setting.place, hint=nearest(setting.target, known)))
+        elif setting.key and setting.target not in sets:
+            message = f"the Routing `{setting.target}` has no island `{setting.key}`"
+            hint = f"its parameters are `{setting.target}.NAME`"
+            found.append(Diagnostic("R0802", message, setting.place, hint=hint))
     found += _identities(list(sets.values()))
     return Plan(sets, routing_params), found
 

@@ -11,6 +11,7 @@ from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.expander.islands import Dynamic, constant, evaluated, merged
 from replicator.expression.values import Failure
 from replicator.model import IslandSet, Param
+from replicator.parser.scalars import number_of
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
 from replicator.parser.source import Sequence as SequenceNode
@@ -176,11 +177,11 @@ def _read_json(text: str) -> Any:
             raise ValueError(digits)
         return int(digits)
 
-    def decimal(digits: str) -> float:
+    def decimal(digits: str) -> float | int:
         value = float(digits)
         if value in (float("inf"), float("-inf")):
             raise ValueError(digits)
-        return value
+        return number_of(value)
 
     return json.loads(text, parse_constant=refuse, object_pairs_hook=once, parse_int=number, parse_float=decimal)
 

@@ -77,12 +77,17 @@ def resolve(text: str) -> Value:
         value = float(text)
         if value in (float("inf"), float("-inf")):
             raise OutOfRange(text)
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value  # JSON has numbers, not their kinds
+        return number_of(value)
     if re.fullmatch(_INFINITE, text):
         raise OutOfRange(text)
     if re.fullmatch(_DISPUTED, text):
         raise Disputed(text)
     return text
+
+
+def number_of(value: float) -> int | float:
+    """The number as JSON has it, which knows no kinds of numbers: 2.0 is 2."""
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 @lru_cache(maxsize=1 << 14)
@@ -112,7 +117,7 @@ def resolve_as_kubectl(text: str) -> Value:
         value = float(plain)
         if value in (float("inf"), float("-inf")):
             raise OutOfRange(text)
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value  # as Go writes it to JSON
+        return number_of(value)  # as Go writes it to JSON
     return text
 
 
