@@ -30,7 +30,7 @@ def update_golden(pytestconfig: pytest.Config) -> bool:
 
 @pytest.fixture(scope="session")
 def build() -> Callable[[Path], str]:
-    """What `replicator build FILE` prints for a file of the repository. It must exit with 0, and find nothing but what is to be noted."""
+    """What `replicator build FILE` prints for a file of the repository. It exits with 0, and says but notes."""
 
     @functools.cache
     def output(file: Path) -> str:

@@ -1483,7 +1483,7 @@ def good(folder: Path) -> Path:
 )
 def test_usage(arguments: list[str], words: str, good: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (good / "empty").mkdir()
-    edge = "params: {v: {type: string, default: x}}\nhosts: ['{{ params.v }}']\nroutes: [{name: all, respond: {status: 404}}]"
+    edge = "hosts: [a.example.com]\nroutes: [{name: all, respond: {status: 404}}]"
     (good / "edge.yaml").write_text(routing(edge, "edge"))
     code = main(arguments)
     output, errors = capfd.readouterr()
