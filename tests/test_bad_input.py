@@ -1617,6 +1617,24 @@ def test_closed_messages(folder: Path) -> None:
     assert run(folder, "replicator build - 2>&-", b"a: b\n") == (1, "", "")
 
 
+def test_a_bug_of_ours(good: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """It asks for a report, and prints where it happened only where that is asked for."""
+
+    def fails(*given: object) -> None:
+        raise RuntimeError("so it is")
+
+    monkeypatch.setattr("replicator.cli.build", fails)
+    assert main(["build", "dsl.yaml"]) == 3
+    output, errors = capfd.readouterr()
+    assert output == ""
+    assert errors.startswith("internal error: RuntimeError: so it is\n")
+    assert "report it" in errors
+    assert "Traceback" not in errors
+    for arguments in (["--debug", "build", "dsl.yaml"], ["build", "--debug", "dsl.yaml"]):
+        with pytest.raises(RuntimeError):
+            main(arguments)
+
+
 def test_output_that_is_no_unicode(folder: Path) -> None:
     command = "PYTHONIOENCODING=ascii replicator validate --format json -"
     code, output, errors = run(folder, command, "é: b\n".encode())
