@@ -1564,6 +1564,15 @@ def test_values_that_do_not_fit(
         assert lines[3] == f" 1 | {given.decode().rstrip()}"
 
 
+def test_values_of_no_island(good: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (good / "params.yaml").write_text("cart:\n  v: a\ncart/ue:\n  v: b\n  n: 2\n")
+    assert main(["build", "dsl.yaml", "--params", "params.yaml"]) == 2
+    output, errors = capfd.readouterr()
+    assert output == ""
+    assert errors.startswith("error[R0802]: there is no island `cart/ue`\n  --> params.yaml:4:6\n")
+    assert errors.endswith("\n1 error in 1 file\n")
+
+
 def test_expression_in_values(good: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """It is evaluated or refused, never written as it is."""
     (good / "dsl.yaml").write_text(

@@ -130,9 +130,9 @@ def _globs_hit(island_set: IslandSet, plan: SetPlan, layers: Layers, found: list
             if id(glob) not in layers.used and not written:
                 message = f"`{glob.text}` matches no island of `{island_set.name}`"
                 found.append(Diagnostic("R0505", message, glob.place, hint=nearest(glob.text, keys)))
-    for key in layers.for_key.keys() - set(keys):
+    for key in layers.keys.keys() - set(keys):
         message = f"there is no island `{island_set.name}/{key}`"
-        found.append(Diagnostic("R0802", message, hint=nearest(key, keys)))
+        found.append(Diagnostic("R0802", message, layers.keys[key], hint=nearest(key, keys)))
 
 
 def _varying(plan: SetPlan, layers: Layers) -> frozenset[Path]:

@@ -55,6 +55,7 @@ class Layers:
         self.maps: dict[str, Any] = {}  # the Set's own values of type object: an island's are merged into them
         self.for_all: dict[str, Any] = {}
         self.for_key: dict[str, dict[str, Any]] = {}
+        self.keys = {one.key: one.place for one in reversed(settings) if one.key}  # where each is named first
         for setting in settings:
             given = from_setting(setting, params, found)
             target = self.for_key.setdefault(setting.key, {}) if setting.key else self.for_all
