@@ -28,6 +28,7 @@ STDOUT = 1
 Part = TypeVar("Part")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_PATH = click.Path(readable=False, path_type=str)  # what cannot be read is told where it is read
 _SETTING = re.compile(r"([^./=]+)(?:/([^.=]+))?\.([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
 
@@ -128,13 +129,13 @@ def _reads_dsl(command: Command) -> Command:
     for decorate in reversed(
         (
             click.option("--debug", is_flag=True, hidden=True, expose_value=False),
-            click.argument("inputs", metavar="[FILE|DIR|-]...", nargs=-1, type=click.Path(path_type=str)),
+            click.argument("inputs", metavar="[FILE|DIR|-]...", nargs=-1, type=_PATH),
             click.option(
                 "--set", "settings", metavar="SET[/KEY].PARAM=V", multiple=True,
                 help="A parameter's value, read by its type; it wins over the file's. Repeatable.",
             ),
             click.option(
-                "--params", "params_files", metavar="FILE", multiple=True, type=click.Path(path_type=str),
+                "--params", "params_files", metavar="FILE", multiple=True, type=_PATH,
                 help="A YAML file of values: SET or SET/KEY or ROUTING to a map of parameters. Repeatable.",
             ),
             click.option(
@@ -155,7 +156,7 @@ def _reads_dsl(command: Command) -> Command:
 @_reads_dsl
 @click.option("--island", "islands", metavar="GLOB", multiple=True, help="Only these islands (SET/KEY). Repeatable.")
 @click.option("--only", type=click.Choice(PARTS), default=None, help="Only a part of the output.")
-@click.option("-o", "--output", metavar="DIR", type=click.Path(), help="Write a directory instead.")
+@click.option("-o", "--output", metavar="DIR", type=_PATH, help="Write a directory instead.")
 @click.option(
     "--layout", type=click.Choice(["island", "object"]), default=None, help="One file for each.  [default: island]"
 )
@@ -313,10 +314,14 @@ def _files_of(name: str) -> list[str]:
     """A file, or the files of a directory that are YAML by their names."""
     if not os.path.isdir(name):
         return [name]
-    files = sorted(entry for entry in os.listdir(name) if entry.endswith((".yaml", ".yml")))
+    try:
+        paths = [os.path.join(name, entry) for entry in sorted(os.listdir(name)) if entry.endswith((".yaml", ".yml"))]
+    except OSError as error:
+        raise _unreadable(name, error) from None
+    files = [path for path in paths if not os.path.isdir(path)]
     if not files:
         raise click.UsageError(f"{name}: no *.yaml or *.yml in this directory")
-    return [os.path.join(name, file) for file in files]
+    return files
 
 
 def _read(name: str) -> bytes:
@@ -324,8 +329,12 @@ def _read(name: str) -> bytes:
         with open(name, "rb") as file:
             return file.read()
     except OSError as error:
-        click.echo(f"error[R0801]: {printable(name)}: {error.strerror or error}", err=True)
-        raise _Stop(USAGE) from None
+        raise _unreadable(name, error) from None
+
+
+def _unreadable(name: str, error: OSError) -> _Stop:
+    click.echo(f"error[R0801]: {printable(name)}: {error.strerror or error}", err=True)
+    return _Stop(USAGE)
 
 
 def _setting(text: str) -> Setting:

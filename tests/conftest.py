@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,6 +27,21 @@ def pytest_configure(config: pytest.Config) -> None:
 def update_golden(pytestconfig: pytest.Config) -> bool:
     """Whether golden files are to be written."""
     return bool(pytestconfig.getoption("--update-golden"))
+
+
+@pytest.fixture(scope="session")
+def unprivileged(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """What stands before a command so that it may read only what it has been given the right to: root may read all."""
+    if os.geteuid() != 0:
+        return ()
+    if shutil.which("setpriv") is None:
+        pytest.skip("there is no setpriv")
+    prefix = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-all", "--")
+    closed = tmp_path_factory.mktemp("closed") / "file"
+    closed.touch(0)
+    if subprocess.run([*prefix, "cat", str(closed)], capture_output=True, check=False).returncode == 0:
+        pytest.skip("root's rights cannot be taken away here")
+    return prefix
 
 
 @pytest.fixture(scope="session")

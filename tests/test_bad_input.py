@@ -1585,11 +1585,33 @@ def test_expression_in_values(good: Path, capfd: pytest.CaptureFixture[str]) -> 
     assert (code == 0 and "image: " in output) or errors.startswith("error[R0406]: ")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_unreadable_file(good: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "denied"),
+    [
+        ("dsl.yaml", "dsl.yaml"),
+        (".", "./dsl.yaml"),
+        ("params.yaml --params dsl.yaml", "dsl.yaml"),
+        ("shut", "shut"),
+        ("shut/dsl.yaml", "shut/dsl.yaml"),
+    ],
+)
+def test_unreadable(arguments: str, denied: str, good: Path, unprivileged: tuple[str, ...]) -> None:
     (good / "dsl.yaml").chmod(0)
-    assert main(["build", "dsl.yaml"]) == 2
-    assert capfd.readouterr() == ("", "error[R0801]: dsl.yaml: Permission denied\n")
+    (good / "params.yaml").write_text("")
+    (good / "shut").mkdir(0)
+    command = [*unprivileged, sys.executable, "-m", "replicator", "build", *arguments.split()]
+    done = subprocess.run(command, cwd=good, capture_output=True, text=True, timeout=60, check=False)
+    (good / "shut").chmod(0o700)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error[R0801]: {denied}: Permission denied\n"
+
+
+def test_only_the_files_of_a_directory_are_read(good: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (good / "more.yaml").mkdir()
+    assert main(["validate", "."]) == 0
+    (good / "gone.yaml").symlink_to("nowhere")
+    assert main(["validate", "."]) == 2
+    assert capfd.readouterr() == ("", "error[R0801]: ./gone.yaml: No such file or directory\n")
 
 
 FULL = "error[R0803]: the output cannot be written: No space left on device\n"
