@@ -172,20 +172,25 @@ class _Binder:
         services = {one.local: one for one in made if one.kind == "Service"}
         island = (Related("for this island", island_place(self.example)),) if self.example else ()
         for port in context.type.ports.values():
-            if port.service is None:
+            named = port.service or port.unit
+            assert named is not None
+            if context.pods and port.unit is not None:  # the island's only Service has the ports of all units
                 continue
-            service = services.get(port.service.text)
+            service = services.get(named.text)
             if service is None:
-                message = f"the island has no Service `{port.service.text}`"
-                hint = nearest(port.service.text, services) if services else "a Service in `resources`"
-                self.found.append(Diagnostic("R0303", message, port.service.place, hint=hint, related=island))
+                message = f"the island has no Service `{named.text}`"
+                hint = nearest(named.text, services) if services else "a Service in `resources`"
+                self.found.append(Diagnostic("R0303", message, named.place, hint=hint, related=island))
                 continue
+            expected = context.offered(port)[1].value
             numbers = _service_ports(service)
             unknown = [number.origin.place for number in numbers if isinstance(number.value, Hole)]
             _promote(self.decisions, (one for place in unknown if place for one in needed(context, place)))
-            if not any(number.value == port.port.data or isinstance(number.value, Hole) for number in numbers):
+            if isinstance(expected, Hole):
+                continue
+            if not any(number.value == expected or isinstance(number.value, Hole) for number in numbers):
                 known = ", ".join(str(number.value) for number in numbers)
-                message = f"the Service `{port.service.text}` has no port {port.port.text}"
+                message = f"the Service `{named.text}` has no port {expected}"
                 related = (Related("the Service", place), *island) if (place := service.origin.place) else island
                 hint = f"it has {known}" if known else ""
                 self.found.append(Diagnostic("R0303", message, port.port.place, hint=hint, related=related))

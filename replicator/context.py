@@ -105,7 +105,7 @@ class Context:
         schema: dict[str, Any] | None = None if item is _NO_ITEM else {}
         self.scope = Scope(self.type.params, attributes, let, None if shared else self.type, schema, above)
         self.asked: list[tuple[Call, Place]] = []
-        """The calls that name objects of `resources`, and where."""
+        """The calls that name objects of the island, and where."""
         self.downward: set[str] | None = None
         """In `form: pods`, where the downward API can carry `island`: which of its attributes are asked for."""
         self.groups: dict[str, list[Text]] = {}
@@ -510,8 +510,9 @@ class Context:
     def _bound(self, expression: Expr, scalar: Scalar) -> Text | Hole:
         if expression.path:
             return self._name(expression.path, scalar)
-        unit_calls = (one for one in expression.calls if one.function in _NAMING and one.arguments)
-        self.asked += [(one, scalar.place) for one in unit_calls if one.arguments[0] not in self.type.units]
+        local = (one for one in expression.calls if one.function in _NAMING and one.arguments)
+        inside = self.type.units if self.pods else ()  # of pods a unit is a container: it has no object of its own
+        self.asked += [(one, scalar.place) for one in local if one.arguments[0] not in inside]
         if expression.call:
             return self.call(expression.call)
         depends = self.reads(expression)

@@ -5,6 +5,7 @@ https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kub
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -241,6 +242,8 @@ def _pointer(operation: Map, field: str) -> list[str]:
     text = _text(operation.get(field))
     if not text.startswith("/"):
         raise Unfit(f"`{field}` is a JSON pointer that begins with /")
+    if re.search("~(?![01])", text):
+        raise Unfit(f"`{field}` has a ~ by itself", hint="in a JSON pointer ~0 stands for ~, and ~1 for /")
     return [step.replace("~1", "/").replace("~0", "~") for step in text[1:].split("/")]
 
 
@@ -251,7 +254,7 @@ def _shown(path: list[str]) -> str:
 def _index(node: List, step: str, path: list[str], more: int = 0) -> int:
     if step == "-" and more:
         return len(node.items)
-    if not step.isdecimal() or int(step) >= len(node.items) + more:
+    if not re.fullmatch("0|[1-9][0-9]{0,8}", step) or int(step) >= len(node.items) + more:
         raise Unfit(f"there is nothing at `{_shown(path)}`")
     return int(step)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from replicator.context import Context
 from replicator.diagnostics import Diagnostic, nearest
@@ -12,10 +13,11 @@ from replicator.kinds import KUBERNETES_GROUPS, MERGE_KEYS
 from replicator.model import Patch
 from replicator.parser.source import Mapping as MappingNode
 from replicator.patch import ROOT, How, Unfit, apply_json_patch, merge
-from replicator.tree import Leaf, List, Manifest, Map, Tree
+from replicator.tree import Leaf, List, Manifest, Map, Tree, at
 
 # What names and tells apart objects: a patch of it would be lost, or would break what was proved.
 _FIXED = frozenset(["apiVersion", "kind"])
+_SAME = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
 
 
 def apply(context: Context, patches: Iterable[Patch], objects: list[Manifest]) -> tuple[list[Manifest], set[int]]:
@@ -48,24 +50,62 @@ def _matches(patch: Patch, manifest: Manifest) -> bool:
     )
 
 
+_WORD = r"[^=!,()\s]+"
+_TERM = re.compile(
+    rf"\s*(?:(?P<absent>!)?\s*(?P<key>{_WORD})"
+    rf"(?:\s*(?P<sign>==|=|!=)\s*(?P<value>{_WORD})?"
+    rf"|\s+(?P<word>in|notin)\s*\((?P<values>[^()]*)\))?)\s*(?:,|$)"
+)
+
+
+class _Term(NamedTuple):
+    """A requirement of a label selector: the label is (or is not) there and, where values are given, has one of them.
+
+    Without the label, what is to have none of some values fits.
+    """
+
+    key: str
+    wanted: bool
+    values: tuple[str, ...] | None
+
+    def fits(self, labels: Mapping[str, object]) -> bool:
+        has = self.key in labels and (self.values is None or labels[self.key] in self.values)
+        return has == self.wanted
+
+
+def _terms(selector: str) -> tuple[_Term, ...] | None:
+    """A label selector's requirements, by equality and by sets; None for what is no selector (apimachinery: labels)."""
+    terms = []
+    position = 0
+    while position < len(selector):
+        found = _TERM.match(selector, position)
+        if found is None or (found["absent"] and (found["sign"] or found["word"])):
+            return None
+        values: tuple[str, ...] | None = None
+        if found["word"]:
+            values = tuple(value.strip() for value in found["values"].split(","))
+        elif found["sign"]:
+            values = (found["value"] or "",)
+        negated = bool(found["absent"]) or found["sign"] == "!=" or found["word"] == "notin"
+        terms.append(_Term(found["key"], not negated, values))
+        position = found.end()
+    return tuple(terms)
+
+
 def _selected(selector: str, body: Map) -> bool:
-    """Whether an object's fixed labels fit an equality-based selector."""
-    metadata = body.get("metadata")
-    labels = metadata.get("labels") if isinstance(metadata, Map) else None
-    known = (
-        {key: value.value for key, value in labels.items if isinstance(value, Leaf)} if isinstance(labels, Map) else {}
-    )
-    for term in selector.split(","):
-        match = re.fullmatch(r"\s*([^=!\s]+)\s*(==|=|!=)?\s*([^=!\s]*)\s*", term)
-        if match is None:
-            return False
-        key, operator, value = match.groups()
-        if operator is None:
-            if key not in known:
-                return False
-        elif (known.get(key) == value) == (operator == "!="):
-            return False
-    return True
+    """Whether an object's fixed labels fit a selector."""
+    labels = at(body, "metadata", "labels")
+    known = {key: _plain(value) for key, value in labels.items} if isinstance(labels, Map) else {}
+    terms = _terms(selector)
+    return terms is not None and all(term.fits(known) for term in terms)
+
+
+def _plain(node: Tree | None) -> object:
+    """A scalar's value; a text as it is where all of it is known."""
+    value = node.value if isinstance(node, Leaf) else None
+    if isinstance(value, tuple) and all(isinstance(part, str) for part in value):
+        return "".join(map(str, value))
+    return value
 
 
 def _patched(context: Context, patch: Patch, manifest: Manifest) -> Map | None:
@@ -86,9 +126,10 @@ def _patched(context: Context, patch: Patch, manifest: Manifest) -> Map | None:
         message = f"the patch does not fit {target}: {unfit}"
         context.found.append(Diagnostic("R0601", message, unfit.place or patch.patch.place, hint=unfit.hint))
         return manifest.body
-    if not isinstance(made, Map) or any(made.get(field) != manifest.body.get(field) for field in _FIXED):
+    if not isinstance(made, Map) or any(_plain(at(made, *path)) != _plain(at(manifest.body, *path)) for path in _SAME):
         message = "a patch cannot change what an object is"
-        context.found.append(Diagnostic("R0601", message, patch.patch.place, hint="apiVersion and kind stay"))
+        hint = "apiVersion, kind, name and namespace stay"
+        context.found.append(Diagnostic("R0601", message, patch.patch.place, hint=hint))
         return manifest.body
     return made
 
@@ -113,8 +154,15 @@ def unused(patches: Iterable[Patch], used: set[int], objects: Iterable[Manifest]
             target = patch.node.items["target"]
             assert isinstance(target, MappingNode)
             of_kind = [kind for kind in known if not patch.kind or fnmatchcase(kind, patch.kind)]
-            if not of_kind:
-                place, hint = target.items["kind"].place, nearest(patch.kind, known)
+            labels = target.items.get("labelSelector")
+            named = [one for kind in of_kind for one in known[kind] if not patch.name or fnmatchcase(one, patch.name)]
+            if labels is not None and _terms(patch.labels) is None:
+                place = labels.place
+                hint = f"`{patch.labels}` is no label selector: app=web, tier!=db, app in (web, db), !canary"
+            elif labels is not None and named:
+                place, hint = labels.place, f"of {', '.join(f'`{one}`' for one in sorted(set(named))[:8])} none fits"
+            elif not of_kind:
+                place, hint = (target.items.get("kind") or target).place, nearest(patch.kind, known)
             else:
                 of_name = sorted(set().union(*(known[kind] for kind in of_kind)))
                 within = [name for name in of_name if patch.name.endswith(f"-{name}")]

@@ -133,7 +133,8 @@ def _calls(own: Index, context: Context) -> Iterator[Diagnostic]:
         if not kinds or (call.function != "name" and "Service" not in kinds):
             what = "resource" if call.function == "name" else "Service"
             message = f"`{call.function}`: this island has no {what} `{local}`"
-            yield Diagnostic("R0404", message, place, hint=nearest(local, {name for _, name in own}))
+            known = {name for kind, name in own if call.function == "name" or kind == "Service"}
+            yield Diagnostic("R0404", message, place, hint=nearest(local, known))
 
 
 def _lost(found: Found) -> Diagnostic:

@@ -14,6 +14,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from test_sets import compiled, only, run, set_of, type_of
 
 from replicator.kinds import MERGE_KEYS, MERGED_WORDS
 from replicator.patch import ROOT, How, Unfit, apply_json_patch, merge
@@ -485,3 +486,126 @@ def test_what_is_replaced_is_there() -> None:
     """As RFC 6902 has it: kubectl adds it, and hides the slip."""
     with pytest.raises(Unfit):
         apply_json_patch(tree(yaml.safe_load(JSON)), [tree({"op": "replace", "path": "/data/b", "value": "2"})])  # type: ignore[list-item]
+
+
+# What patches are for, and what is said of them
+
+TYPE = type_of(
+    """
+    ports: {http: {unit: api, port: http}}
+    units:
+      api: {image: "a:1", ports: {http: 80}, env: {DB: "{{ address('db', 'sql') }}"}}
+      db: {image: "d:1", kind: StatefulSet, ports: {sql: 5432}}
+    resources:
+      - manifest:
+          {apiVersion: v1, kind: ConfigMap, metadata: {name: conf, labels: {app: web, tier: x}}, data: {a: b}}
+    """
+)
+
+
+def with_patches(own: str = "", of_all: str = "") -> str:
+    return TYPE + set_of(f"islands: {{eu: {{}}, us: {{patches: [{own}]}}}}\npatches: [{of_all}]")
+
+
+@pytest.mark.parametrize(
+    ("target", "fits"),
+    [
+        ("app=web", True),
+        ("app==web,tier=x", True),
+        ("app=web, tier = y", False),
+        ("app!=web", False),
+        ("app!=web2,nothing!=x", True),
+        ("tier", True),
+        ("!tier", False),
+        ("!nothing , app", True),
+        ("app in (db,web)", True),
+        ("app in (db)", False),
+        ("app notin (db, cache),tier in (x)", True),
+        ("nothing notin (x)", True),
+        ("nothing in (x)", False),
+        ("a=b=c", None),
+        ("app in web", None),
+        ("app in (web", None),
+        ("!app=web", None),
+        ("=web", None),
+        (",", None),
+    ],
+)
+def test_labels_are_selected_as_kubectl_does(target: str, fits: bool | None) -> None:
+    text = with_patches(f'{{target: {{kind: ConfigMap, labelSelector: "{target}"}}, patch: {{data: {{z: "1"}}}}}}')
+    if fits:
+        assert only(compiled(text), "ConfigMap", "shop-us-conf")["data"] == {"a": "b", "z": "1"}
+        assert only(compiled(text), "ConfigMap", "shop-eu-conf")["data"] == {"a": "b"}
+        return
+    [found] = run(text).diagnostics
+    assert (found.code, "no label selector" in found.hint) == ("R0604", fits is None)
+
+
+@pytest.mark.parametrize(
+    "target", ["kind: Config*", "name: c?nf", "kind: ConfigMap, name: '[a-c]*'", "kind: '*', name: conf"]
+)
+def test_targets_are_globs(target: str) -> None:
+    text = with_patches("", f"{{target: {{{target}}}, patch: {{data: {{z: '1'}}}}}}")
+    for key in ("eu", "us"):
+        assert only(compiled(text), "ConfigMap", f"shop-{key}-conf")["data"] == {"a": "b", "z": "1"}
+
+
+def test_groups_are_told_apart() -> None:
+    objects = compiled(with_patches("", "{target: {group: apps}, patch: {spec: {revisionHistoryLimit: 2}}}"))
+    changed = {one["kind"] for one in objects if one.get("spec", {}).get("revisionHistoryLimit")}
+    assert changed == {"Deployment", "StatefulSet"}
+
+
+def test_the_patches_of_an_island_follow_those_of_its_set() -> None:
+    own, of_all = (f"{{target: {{kind: ConfigMap}}, patch: {{data: {{{data}}}}}}}" for data in ("a: own", "a: x, q: x"))
+    assert only(compiled(with_patches(own, of_all)), "ConfigMap", "shop-us-conf")["data"] == {"a": "own", "q": "x"}
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "[{op: replace, path: /metadata/name, value: other}]",
+        "[{op: replace, path: /metadata/namespace, value: other}]",
+        "[{op: remove, path: /metadata/namespace}]",
+        "[{op: replace, path: /kind, value: Secret}]",
+        "[{op: replace, path: /apiVersion, value: v2}]",
+        "{metadata: {namespace: other}}",
+        "{metadata: null}",
+    ],
+)
+def test_a_patch_does_not_change_what_an_object_is(patch: str) -> None:
+    """Else two islands could have one object, and references would lead to none."""
+    [found] = run(with_patches(f"{{target: {{kind: ConfigMap}}, patch: {patch}}}")).diagnostics
+    assert found.code == "R0601" and "what an object is" in found.message
+
+
+def test_a_patch_may_say_what_the_object_is() -> None:
+    """As in Kustomize: the target tells which one is meant."""
+    whole = "{apiVersion: v1, kind: ConfigMap, metadata: {name: conf, namespace: shop}, data: {z: '1'}}"
+    objects = compiled(with_patches(f"{{target: {{kind: ConfigMap}}, patch: {whole}}}"))
+    assert only(objects, "ConfigMap", "shop-us-conf")["data"] == {"a": "b", "z": "1"}
+
+
+@pytest.mark.parametrize(
+    ("target", "patch", "code", "says"),
+    [
+        ("kind: Service, name: api", "{$patch: delete}", "R0303", "no Service `api`"),
+        ("kind: Service, name: db", "{$patch: delete}", "R0404", "no Service `db`"),
+        ("kind: Service, name: api", "{spec: {$patch: replace, ports: [{port: 8}]}}", "R0303", "no port 80"),
+        ("kind: StatefulSet", "{spec: {serviceName: nobody}}", "R0603", "nobody"),
+        ("kind: Deployment", "[{op: add, path: /metadata/a~b, value: x}]", "R0601", "~"),
+        ("kind: Deployment", "[{op: remove, path: /spec/template/spec/containers/00}]", "R0601", "nothing at"),
+        ("kind: Deployment", "{spec: {template: {spec: {containers: x}}}}", "R0601", "a list, not a scalar"),
+        ("kind: Deployment, name: shop-us-api", "{}", "R0604", "no object"),
+    ],
+)
+def test_what_a_patch_breaks_is_said(target: str, patch: str, code: str, says: str) -> None:
+    found = run(with_patches(f"{{target: {{{target}}}, patch: {patch}}}")).diagnostics
+    assert code in {one.code for one in found}
+    assert any(says in one.message for one in found), found
+
+
+def test_a_patch_of_an_island_without_objects() -> None:
+    text = type_of("resources: [{when: false, manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}}]")
+    text += set_of("islands: {eu: {}}\npatches: [{target: {name: a}, patch: {data: {a: b}}}]")
+    assert {one.code for one in run(text).diagnostics} >= {"R0604"}
