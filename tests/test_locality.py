@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from replicator.binder import MAX_STENCILS
@@ -541,6 +541,115 @@ def test_three_levels_deep() -> None:
     }
     fewer = of({"eu": {"params": {"regions": ["b"]}}, "us": {"params": {"regions": ["a"]}}})
     assert {path for path in changes(before, fewer) if not path.startswith("shop/eu.region.a.")} == {"shop/eu.yaml"}
+
+
+# Four deep: islands by all ways to name them at each depth, with patches and links
+
+WHO = {"metadata": {"annotations": {"who": "{{ island.name }} {{ params.word }}"}}}
+ARGS = [
+    {"op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": {"name": "N", "value": "{{ island.key }}"}}
+]
+inner_patches = st.lists(
+    st.sampled_from(
+        [
+            {"target": {"kind": "Deployment", "name": "api"}, "patch": WHO},
+            {"target": {"kind": "Deployment", "name": "api"}, "patch": ARGS},
+            {"target": {"name": "t*"}, "patch": {"data": {"b": "{{ parent.key }}/{{ params.word }}"}}},
+            {"target": {"kind": "ConfigMap", "name": "one"}, "patch": {"$patch": "delete"}},
+        ]
+    ),
+    max_size=2,
+)
+inner_entries = st.fixed_dictionaries({}, optional={"params": values, "patches": inner_patches})
+counted = st.sampled_from([1, 2, "{{ params.number }}"]).map(lambda count: {"replicas": count})
+by_list = st.just({"islands": "{{ params.items }}"})
+by_matrix = st.just({"matrix": {"region": ["e", "u"], "tier": ["1"]}})
+by_keys = st.dictionaries(st.sampled_from(["p", "q", "q-1"]), inner_entries, min_size=1, max_size=2).map(
+    lambda islands: {"islands": islands}
+)
+inner_params = st.sampled_from(
+    [{}, {"word": "{{ params.word }} {{ island.key }}"}, {"word": "{{ params.word }}", "items": "{{ params.items }}"}]
+)
+
+
+@st.composite
+def inner_sets(draw: st.DrawFn, named: bool = False) -> Object:
+    """A Set inside an island; where it is `named`, by keys that are written."""
+    members = draw(by_keys if named else st.one_of(counted, by_list, by_matrix, by_keys))
+    return {**members, "params": draw(inner_params), "patches": draw(inner_patches)}
+
+
+def deep(islands: Object, levels: list[Object], scope: Object) -> list[Object]:
+    """A Set `shop` with three Sets inside, each in the one before; a Set `peer` beside the first, which all call."""
+    kept = [one for one in RESOURCES if one["manifest"]["metadata"]["name"] != "one"]
+    own: Object = {
+        "params": PARAMS,
+        "let": CART["let"],
+        "resources": [*kept, manifest("ConfigMap", "one", data={"x": "{{ params.word }}"})],
+        "ports": {"http": {"unit": "api", "port": "http"}},
+    }
+    unit = {"image": "api:1", "ports": {"http": "{{ params.number + 8000 }}"}, "args": "{{ params.items }}"}
+    env = {"WORD": "{{ params.word }}", "PEER": "{{ address(set='peer', key='p') }}"}
+    around = {"AROUND": "{{ parent.name }} {{ parent.key }} {{ parent.params.word }}"}
+    documents = []
+    for number in range(4):
+        variables = env if number == 0 else {**env, **around}
+        sets = {"deep": {"type": f"t{number + 1}", **levels[number]}} if number < 3 else {}
+        if number == 0:
+            sets["peer"] = {"type": "friend", "islands": {"p": None}}
+        spec = {**own, "units": {"api": {**unit, "env": variables}}, "sets": sets}
+        documents.append(document("IslandType", f"t{number}", spec))
+    friend = {"ports": own["ports"], "units": {"api": {"image": "f:1", "ports": {"http": 80}}}}
+    documents.append(document("IslandType", "friend", friend))
+    documents.append(document("IslandSet", "shop", {"type": "t0", "islands": islands, **scope}))
+    documents.append(document("IslandSet", "other", {"type": "friend", "replicas": 2}))
+    last = routing("shop/deep/deep/deep", "/{{ island.name }}")
+    return [*documents, last]
+
+
+levels = st.tuples(inner_sets(), inner_sets(), inner_sets()).map(list)
+with_items = values.map(lambda given: {"params": {"items": ["a"], **given}})
+
+
+def has_islands(documents: list[Object]) -> bool:
+    """Whether nothing is wrong: where a list is empty, a patch has nothing to match, and a route nowhere to go."""
+    text = "\n---\n".join(json.dumps(one) for one in documents)
+    return not [
+        one for one in build([Source("dsl.yaml", text.encode())], Options()).diagnostics if one.severity == "error"
+    ]
+
+
+@given(st.dictionaries(region_keys, with_items, min_size=1, max_size=2), region_keys, with_items, levels, scopes)
+@few
+def test_an_island_with_three_sets_in_sets(
+    islands: Object, key: str, entry: Object, inner: list[Object], scope: Object
+) -> None:
+    after = deep({**islands, key: entry}, inner, scope)
+    assume(has_islands(after))
+    without = {other: one for other, one in islands.items() if other != key}
+    if without:
+        before = deep(without, inner, scope)
+        assume(has_islands(before))
+        judge(before, after, [key])
+    edited = deep({**islands, key: {"params": {"items": ["a"]}}}, inner, scope)
+    assume(has_islands(edited))
+    judge(edited, after, [key])
+
+
+@given(levels, st.integers(0, 2), st.data(), scopes)
+@few
+def test_an_entry_of_a_set_in_sets(inner: list[Object], depth: int, data: st.DataObject, scope: Object) -> None:
+    """Only files of islands of that key in that Set, and of those inside, changed: their names say so."""
+    named = data.draw(inner_sets(named=True))
+    key = data.draw(st.sampled_from(sorted(named["islands"])))
+    edited = {**named, "islands": {**named["islands"], key: data.draw(inner_entries)}}
+    tops = {"eu": {"params": {"items": ["a", "b"]}}, "us": {"params": {"items": ["c"]}}}
+    before, after = (deep(tops, [*inner[:depth], one, *inner[depth + 1 :]], scope) for one in (named, edited))
+    assume(has_islands(before) and has_islands(after))
+    changed = changes(built(before), built(after))
+    steps = [Path(path).name.split(".")[:-1] for path in changed if not path.startswith("_routing/")]
+    assert all(path.startswith(("shop/", "_routing/")) for path in changed)
+    assert all(len(step) > 2 * depth + 2 and step[2 * depth + 2] == key for step in steps), changed
 
 
 # Many shapes
