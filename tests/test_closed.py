@@ -118,6 +118,13 @@ UNITS: dict[str, Document] = {
 }
 
 
+PATCHES: list[Any] = [
+    {"metadata": {"annotations": {"of": "{{ island.name }}"}}},
+    {"spec": {"template": {"spec": {"volumes": [{"name": "c", "emptyDir": {}}]}}}},
+    [{"op": "add", "path": "/spec/revisionHistoryLimit", "value": 2}],
+]
+
+
 class World(NamedTuple):
     """The documents of a build, and the full names of all islands, with the namespace of each."""
 
@@ -137,8 +144,22 @@ def worlds(draw: st.DrawFn) -> World:
     keys = st.lists(st.sampled_from(["a", "b", "b-c", "c", "1", "a-web"]), unique=True, min_size=1, max_size=3)
     inner = draw(st.lists(st.sampled_from(["n", "m"]), unique=True, max_size=2))
     inner_keys = {name: draw(keys) for name in inner}
-    sets = {name: {"type": "leaf", "islands": {key: {} for key in own}} for name, own in inner_keys.items()}
-    documents = [type_of("leaf"), type_of("outer", **({"sets": sets} if sets else {}))]
+    # Of the Sets inside, one may hold two more: `n` by a matrix, and `m` in it, by a number.
+    deep = draw(st.booleans())
+    patches = [{"target": {"kind": "Deployment"}, "patch": draw(st.sampled_from(PATCHES))}]
+    sets: dict[str, Any] = {
+        name: {"type": "two" if deep else "leaf", "islands": {key: {} for key in own}, "patches": patches}
+        for name, own in inner_keys.items()
+    }
+    three: Document = {"m": {"type": "leaf", "replicas": 2, "patches": patches}}
+    two: Document = {"n": {"type": "three", "matrix": {"tier": ["1", "b-c"]}}}
+    documents = [
+        type_of("leaf"),
+        type_of("three", params={"tier": {"type": "string"}}, sets=three),
+        type_of("two", sets=two),
+        type_of("outer", **({"sets": sets} if sets else {})),
+    ]
+    below = ["", *(f"-n-{key}{end}" for key in ("1", "b-c") for end in ("", "-m-0", "-m-1"))] if deep else [""]
     islands = []
     for name in draw(st.lists(st.sampled_from(["x", "a", "a-b", "x-a"]), unique=True, min_size=1, max_size=3)):
         own = draw(keys)
@@ -149,7 +170,8 @@ def worlds(draw: st.DrawFn) -> World:
             full = f"{name}-{key}"
             namespace = full if scope == "namespace" else "shop"
             islands.append((namespace, full))
-            islands += ((namespace, f"{full}-{inside}-{one}") for inside in inner for one in inner_keys[inside])
+            own_inner = [f"{full}-{inside}-{one}" for inside in inner for one in inner_keys[inside]]
+            islands += ((namespace, f"{name}{end}") for name in own_inner for end in below)
     return World(documents, islands)
 
 
