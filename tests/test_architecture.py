@@ -79,7 +79,7 @@ TABLE: dict[str, str] = {
     " tree",
     "emitters.pods": "context diagnostics emitters.containers emitters.labels expander.islands"
     " expander.members expression.values kinds model names parser.source patch sources tree",
-    "emitters.external": "context emitters.labels model names tree",
+    "emitters.external": "context diagnostics emitters.labels expander.islands expression.values model names tree",
     "emitters.aggregate": "context diagnostics emitters.containers emitters.labels model tree",
     "emitters.resources": "context decisions diagnostics emitters.labels kinds model names parser.source references"
     " tree",

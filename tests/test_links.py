@@ -148,6 +148,17 @@ def test_a_port_that_an_implementation_does_not_offer(case: str) -> None:
     assert ("ledger" in at[0] or "let.a" in at[0]) and "vm: {external" in at[1] and "us: {implementation: vm}" in at[2]
 
 
+def test_numbers_that_are_the_same_for_one_island() -> None:
+    """A cluster refuses a Service with two ports of one number."""
+    ports = '{http: "{{ params.a }}", metrics: "{{ params.b }}"}'
+    params = "params: {a: {type: integer, default: 1}, b: {type: integer, default: 2}}"
+    text = type_of(params + SPLIT.replace("{http: 443, metrics: 9443}", ports), "ledger")
+    islands = "islands: {eu: {implementation: vm, params: {b: 1}}, us: {implementation: vm, params: {b: 3}}}"
+    [found] = run(text + set_of(islands, "ledger", "shop", "ledger")).diagnostics
+    assert (found.code, found.message, found.island) == ("R0305", "two ports of the number 1", "ledger/eu")
+    compiled(text, set_of(islands.replace("b: 1", "b: 4"), "ledger", "shop", "ledger"))
+
+
 def routed(to: str) -> str:
     return document("Routing", "edge", f"hosts: [a.example]\nroutes: [{{{to}}}]", "shop")
 
