@@ -202,7 +202,8 @@ def test_jobs_keep_their_own_fields() -> None:
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
 def test_an_autoscaler_decides_the_replicas(kind: str) -> None:
-    objects = compiled(f"api: {{kind: {kind}, image: 'api:1', autoscale: {{min: 2, max: 10, cpu: 70, memory: 80}}}}")
+    scaled = "autoscale: {min: 2, max: 10, cpu: 70, memory: 80}"
+    objects = compiled(f"api: {{kind: {kind}, image: 'api:1', replicas: 3, {scaled}}}")
     spec = objects["HorizontalPodAutoscaler", "api"]["spec"]
     assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": kind, "name": "shop-eu-api"}
     assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 10)
@@ -522,7 +523,6 @@ def test_a_restart_policy_by_an_expression(written: str) -> None:
 @pytest.mark.parametrize(
     ("autoscale", "extra", "code", "at"),
     [
-        ("{max: 3, cpu: 70}", "replicas: 2, ", "R0307", "replicas"),
         ("{max: 3, cpu: 70}", "spec: {replicas: 2}, ", "R0307", "replicas"),
         ("{max: 3}", "", "R0202", "autoscale"),
         ("{cpu: 70}", "", "R0202", "autoscale"),

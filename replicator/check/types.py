@@ -165,10 +165,6 @@ def workloads(project: Project) -> Iterator[Diagnostic]:
             if unit.kind == "CronJob" and unit.schedule is None:
                 hint = 'schedule: "0 3 * * *"'
                 yield Diagnostic("R0202", 'missing field "schedule": when the Jobs start', unit.place, hint=hint)
-            if unit.autoscale and unit.replicas:
-                place = unit.node.key_place("replicas")
-                related = (Related("the autoscaler decides it", unit.node.key_place("autoscale")),)
-                yield Diagnostic("R0307", "`replicas` beside `autoscale`", place, hint="remove it", related=related)
             if unit.autoscale and not {"cpu", "memory", "metrics"} & unit.autoscale.items.keys():
                 place = unit.node.key_place("autoscale")
                 yield Diagnostic("R0202", "an autoscaler needs a metric: cpu, memory or metrics", place, hint="cpu: 70")

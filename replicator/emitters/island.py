@@ -91,11 +91,12 @@ def _service(context: Context, unit: Unit) -> Manifest:
 
 def _workload(context: Context, unit: Unit) -> Manifest:
     stateful = unit.kind == "StatefulSet"
+    replicas = _given(context, unit.replicas, 0)
     job = unit.kind in ("Job", "CronJob")
     template = pod_template(context, labels.of_pod(context, unit.name), [unit], unit.kind)
     spec: Tree = mapping(
         {
-            "replicas": _given(context, unit.replicas, 0) or ...,
+            "replicas": replicas if replicas and not unit.autoscale else ...,  # an autoscaler's, where there is one
             "selector": ... if job else {"matchLabels": labels.selector(unit.name)},
             "serviceName": leaf(context.object_name(_headless(unit))) if stateful else ...,
             "persistentVolumeClaimRetentionPolicy": RETENTION if unit.storage else ...,
