@@ -82,7 +82,7 @@ class _Binder:
         self.decisions = Decisions(self.context, plan.type.resources, self.found)
         self.patches: dict[str, tuple[Patch, ...]] = {}  # of islands, by what tells them apart in a shape
         self.used: set[int] = set()
-        self.first = next(iter(plan.islands), None)
+        self.first = plan.example
         self.shapes: dict[str, list[Island]] = {}
         self.stencils: dict[str, Stencil] = {}
         self.once: dict[tuple[str, str, Text], Bound] = {}

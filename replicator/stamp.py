@@ -228,7 +228,7 @@ class _Evaluator:
     def __init__(self, plan: SetPlan) -> None:
         self.plan = plan
         self.varying = plan.varying | {("island", "weight")}
-        self.first = next(iter(plan.islands), None)
+        self.first = plan.example
         self.found: list[Diagnostic] = []
         self.origins: dict[Hole, Place | None] = {}
         self.holes: dict[Callable[[Island], str], Slot] = {}

@@ -133,9 +133,9 @@ def test_one_statefulset_and_its_headless_service(workload: str) -> None:
 )
 def test_each_pod_has_a_service_of_its_own_name(spec: str, ordinals: list[int]) -> None:
     objects = compiled(PLAIN, spec)
-    if ordinals:
-        assert pods(objects) == [f"shard-{ordinal}" for ordinal in ordinals]
-    assert services(objects) == (["shard"] if ordinals else []) + [f"shard-{ordinal}" for ordinal in ordinals]
+    assert objects["StatefulSet", "shard"]["spec"]["replicas"] == len(ordinals)
+    assert pods(objects) == [f"shard-{ordinal}" for ordinal in ordinals]
+    assert services(objects) == ["shard", *(f"shard-{ordinal}" for ordinal in ordinals)]
     for ordinal in ordinals:
         service = objects["Service", f"shard-{ordinal}"]
         assert service["spec"]["selector"] == {SET: "shard", POD_NAME: f"shard-{ordinal}"}

@@ -155,6 +155,14 @@ class SetPlan:
         """Whether each island of the Set has a namespace of its own."""
         return self.above is None and self.model.scope == "namespace"
 
+    @property
+    def example(self) -> Island | None:
+        """The first of its islands; of a Set of pods that has none, what the first would be: the Set is there."""
+        first = next(iter(self.islands), None)
+        if first is None and self.model.form == "pods":
+            return Island(self, str(self.model.start), self.model.start, {}, None)
+        return first
+
     def texts(self, path: Path) -> Iterator[str]:
         """The texts that a parameter's value is or holds, of any island: one's own, or of those around (`parent`)."""
         if path[0] == "parent" and self.above is not None:
