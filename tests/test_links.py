@@ -418,6 +418,16 @@ def test_what_is_not_there_is_said_where_it_is_called(expression: str, code: str
     assert expression in lines[finding.place.line - 1][finding.place.column - 1 :]
 
 
+def test_a_peer_that_is_not_asked_for_need_not_be() -> None:
+    branch = caller("address(set='ledger') if island.key != 'ap' else 'none'")
+    default = caller("address(set='ledger') | default('none')")
+    for text in (branch, default):
+        found = addresses(compiled(ledgers(), text, set_of("islands: {eu: {}, ap: {}}")))
+        assert found == {"shop-ap-web": "none", "shop-eu-web": "ledger-eu-api:9000"}
+    joined = caller("['x', address(set='ledger')] | join(',')")
+    assert [code for code, _ in faults(ledgers(), joined, set_of("islands: {eu: {}, ap: {}}"))] == ["R0701"]
+
+
 def test_two_sets_of_which_one_has_no_namespace() -> None:
     found = faults(ledgers(namespace=""), caller("address(set='ledger')"), set_of("islands: {eu: {}}"))
     assert [code for code, _ in found] == ["R0704"]

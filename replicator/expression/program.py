@@ -8,7 +8,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, nodes
 from jinja2.exceptions import SecurityError
@@ -91,6 +91,11 @@ def _bounded(text: str) -> str:
     return text
 
 
+def _failed(failure: Failure) -> StrictUndefined:
+    """What stands for the result of a call that failed: any use of it raises the failure."""
+    return StrictUndefined(exc=cast(Any, lambda message: failure))
+
+
 def _known(value: Any) -> Any:
     """The value itself. Raises where it is undefined, as any use of an undefined value does."""
     if isinstance(value, StrictUndefined):
@@ -98,12 +103,17 @@ def _known(value: Any) -> Any:
     return value
 
 
+def _text(value: Any) -> str:
+    """The text of a scalar. Raises `Failure`, and where the value is undefined."""
+    return text_of(_known(value))
+
+
 def _default(value: Any, default: Any = "", boolean: bool = False) -> Any:
     return default if isinstance(value, StrictUndefined) or (boolean and not value) else value
 
 
 def _replace(value: Any, old: str, new: str) -> str:
-    text, old, new = text_of(value), text_of(old), text_of(new)
+    text, old, new = _text(value), _text(old), _text(new)
     if not old:
         raise Failure("`replace` needs a text to replace")
     if len(text) + text.count(old) * len(new) > MAX_TEXT:
@@ -112,7 +122,7 @@ def _replace(value: Any, old: str, new: str) -> str:
 
 
 def _indent(value: Any, width: int = 4, first: bool = False) -> str:
-    text = text_of(value)
+    text = _text(value)
     width = _integer(width, "a width")
     if not 0 <= width <= 64:
         raise Failure("`indent` takes a width from 0 to 64")
@@ -125,7 +135,7 @@ def _indent(value: Any, width: int = 4, first: bool = False) -> str:
 
 
 def _join(value: Any, separator: str = "") -> str:
-    texts = [text_of(item) for item in _list(value)]
+    texts = [_text(item) for item in _list(value)]
     if sum(map(len, texts)) + len(separator) * len(texts) > MAX_TEXT:
         raise Failure(f"a text of more than {MAX_TEXT // 1024} KiB", code="R0407")
     return separator.join(texts)
@@ -139,7 +149,7 @@ def _list(value: Any) -> list[Any]:
 
 def _int(value: Any, default: Any = None) -> int:
     try:
-        return int(text_of(_known(value)).strip())
+        return int(_text(value).strip())
     except ValueError:
         if default is None:
             raise Failure(f"{_describe(value)} is no integer") from None
@@ -183,21 +193,21 @@ def _to_json(value: Any) -> str:
 # Name -> (function, kind of its result; None: of its input).
 _FILTERS: dict[str, tuple[Callable[..., Any], Kind]] = {
     "default": (_default, "any"),
-    "lower": (lambda value: text_of(_known(value)).lower(), "text"),
-    "upper": (lambda value: text_of(_known(value)).upper(), "text"),
+    "lower": (lambda value: _text(value).lower(), "text"),
+    "upper": (lambda value: _text(value).upper(), "text"),
     "replace": (_replace, "text"),
-    "trim": (lambda value: text_of(_known(value)).strip(), "text"),
+    "trim": (lambda value: _text(value).strip(), "text"),
     "join": (_join, "text"),
     "int": (_int, "int"),
-    "string": (lambda value: text_of(_known(value)), "text"),
+    "string": (lambda value: _text(value), "text"),
     "length": (_length, "int"),
     "first": (_end_of(0), "any"),
     "last": (_end_of(-1), "any"),
     "sort": (_sorted, "list"),
     "unique": (_unique, "list"),
     "indent": (_indent, "text"),
-    "b64encode": (lambda value: _bounded(base64.b64encode(text_of(_known(value)).encode()).decode()), "text"),
-    "sha256": (lambda value: hashlib.sha256(text_of(_known(value)).encode()).hexdigest(), "text"),
+    "b64encode": (lambda value: _bounded(base64.b64encode(_text(value).encode()).decode()), "text"),
+    "sha256": (lambda value: hashlib.sha256(_text(value).encode()).hexdigest(), "text"),
     "to_json": (_to_json, "text"),
 }
 
@@ -248,7 +258,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     def __init__(self) -> None:
         super().__init__(undefined=StrictUndefined, optimized=False, autoescape=False)
         self.filters = {name: function for name, (function, _) in _FILTERS.items()}
-        self.filters[_CONCAT] = lambda values: _bounded("".join(text_of(_known(value)) for value in values))
+        self.filters[_CONCAT] = lambda values: _bounded("".join(_text(value) for value in values))
         self.tests = {name: test or self.tests[name] for name, test in _TESTS.items()}
         self.globals = {}
 
@@ -316,7 +326,11 @@ class Program:
                 values.append(OMIT if path == ("omit",) else value_of(path))
             except KeyError:
                 values.append(_sandbox.undefined(f"`{'.'.join(path)}` has no value"))
-        values += [result_of(call) for call in self.calls]
+        for call in self.calls:
+            try:
+                values.append(result_of(call))
+            except Failure as failure:  # it counts where the result is used
+                values.append(_failed(failure))
         key: tuple[Any, ...] | None
         try:
             key = tuple(map(_identity, values))
