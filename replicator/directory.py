@@ -9,8 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-HEADER = b"# Written by replicator; changes to this file are lost.\n"
+_MARK = b"# Written by replicator as "
 _TEMPORARY = ".replicator-"
+
+
+def header(path: str) -> bytes:
+    """The line that a file of ours begins with; the path is the file's in the directory."""
+    return _MARK + f"{path}; changes to this file are lost.\n".encode()
 
 
 class Foreign(Exception):
@@ -42,7 +47,7 @@ def differences(
         there = _read(directory / path)
         if there is None:
             yield Difference(path, "missing")
-        elif there != HEADER + content:
+        elif there != header(path) + content:
             yield Difference(path, "different")
     for path in _ours(directory):
         if path not in known and covered(path):
@@ -87,10 +92,10 @@ def _replace(files: Iterable[tuple[str, bytes]], directory: Path, covered: Calla
             known.add(path)
             target = directory / path
             there = _read(target)
-            if there is not None and there == HEADER + content:
+            if there is not None and there == header(path) + content:
                 unchanged += 1
                 continue
-            if there is not None and not there.startswith(HEADER):
+            if there is not None and not there.startswith(_MARK):
                 foreign.append(path)
                 continue
             if (barred := _in_the_way(directory, target)) is not None:
@@ -100,7 +105,7 @@ def _replace(files: Iterable[tuple[str, bytes]], directory: Path, covered: Calla
             temporary = target.parent / f"{_TEMPORARY}{os.getpid()}-{len(waiting)}.tmp"
             waiting.append((temporary, target))
             with temporary.open("wb") as file:
-                file.write(HEADER)
+                file.write(header(path))
                 file.write(content)
         if foreign:
             raise Foreign(list(dict.fromkeys(foreign)))
@@ -158,12 +163,24 @@ def _read(path: Path) -> bytes | None:
 
 
 def _ours(directory: Path) -> Iterator[str]:
-    """The files under a directory that we wrote, by the line that they begin with; links are not followed."""
-    for path in _walk(directory):
-        if path.suffix == ".yaml" and stat.S_ISREG(path.lstat().st_mode):
-            with path.open("rb") as file:
-                if file.read(len(HEADER)) == HEADER:
-                    yield path.relative_to(directory).as_posix()
+    """The files under a directory that we wrote to it, by the line that they begin with; links are not followed.
+
+    What was written to a directory inside of it belongs to that one: its path ends with the one in its first line.
+    """
+    for found in _walk(directory):
+        if found.suffix == ".yaml" and stat.S_ISREG(found.lstat().st_mode):
+            path = found.relative_to(directory).as_posix()
+            with found.open("rb") as file:
+                first = file.readline(4096)
+            if first.startswith(_MARK) and not any(first == header(end) for end in _ends(path)):
+                yield path
+
+
+def _ends(path: str) -> Iterator[str]:
+    """A path as it is seen from each directory on its way."""
+    while "/" in path:
+        path = path.split("/", 1)[1]
+        yield path
 
 
 def _walk(directory: Path) -> Iterator[Path]:

@@ -24,7 +24,13 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted(ROOT.glob("dsl-examples/*.yaml"))
 
 API = "replicator.dev/v1alpha1"
-HEADER = b"# Written by replicator; changes to this file are lost.\n"
+MARK = b"# Written by replicator as "
+
+
+def header(path: str) -> bytes:
+    """The line that a file of ours begins with."""
+    return MARK + path.encode() + b"; changes to this file are lost.\n"
+
 
 Tree = dict[str, bytes | str]
 
@@ -122,7 +128,8 @@ def touched(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> set[str]
 
 def objects(text: bytes) -> list[bytes]:
     """The texts of the documents of a stream, or of files one after the other, sorted."""
-    first, *documents = re.split(rb"^---\n", text.replace(HEADER, b""), flags=re.MULTILINE)
+    bare = re.sub(rb"^# Written by .*\n", b"", text, flags=re.MULTILINE)
+    first, *documents = re.split(rb"^---\n", bare, flags=re.MULTILINE)
     assert first == b""
     return sorted(documents)
 
@@ -175,7 +182,7 @@ def test_island_layout(tmp_path: Path) -> None:
     assert build(project(tmp_path / "dsl.yaml", "eu", "us"), output) == 0
     assert files(output).keys() == files_of("eu") | files_of("us") | ALWAYS
     for path, content in files(output).items():
-        assert content.startswith(HEADER + b"---\n"), path
+        assert content.startswith(header(path) + b"---\n"), path
         assert content.endswith(b"\n"), path
         islands = {
             item["metadata"].get("labels", {}).get("replicator.dev/island") for item in yaml.safe_load_all(content)
@@ -379,9 +386,9 @@ FOREIGN: dict[str, Callable[[Path], object]] = {
     "carts/eu.yaml.orig": a_file,
     "carts/later/a.yaml": a_file,
     "elsewhere/a.yaml": a_file,
-    "header.txt": lambda path: a_file(path, HEADER),
-    "late-header.yaml": lambda path: a_file(path, b"# Mine\n" + HEADER),
-    ".git/config.yaml": lambda path: a_file(path, HEADER),
+    "header.txt": lambda path: a_file(path, header(path.name)),
+    "late-header.yaml": lambda path: a_file(path, b"# Mine\n" + header(path.name)),
+    ".git/config.yaml": lambda path: a_file(path, header(path.name)),
     "empty": Path.mkdir,
     "carts/empty": Path.mkdir,
     "empty.d.yaml": Path.mkdir,
@@ -406,8 +413,20 @@ def test_what_others_wrote_is_never_touched(name: str, tmp_path: Path) -> None:
         assert stamps(output)[str(output / name)] == stamp
         done = run(source, "-o", output, "--check")
         assert (done.returncode, done.stderr) == (0, "")
-    own = {path for path, what in tree(output).items() if isinstance(what, bytes) and what.startswith(HEADER)}
+    own = {path for path, what in tree(output).items() if isinstance(what, bytes) and what.startswith(MARK)}
     assert own - FOREIGN.keys() == {"other/0.yaml"}
+
+
+def test_a_directory_of_another_build_inside_is_never_touched(tmp_path: Path) -> None:
+    """Whichever layout it has, and from whichever directory above it is seen."""
+    output = tmp_path / "out"
+    source = project(tmp_path / "dsl.yaml", "eu", "us")
+    assert build(source, output / "team/a") == build(source, output / "b", "--layout", "object") == 0
+    inside = tree(output)
+    build(project(tmp_path / "more.yaml", "eu", "us", "ap"), output)
+    build(project(tmp_path / "less.yaml", "us"), output)
+    assert {path: what for path, what in tree(output).items() if path in inside} == inside
+    assert run(tmp_path / "less.yaml", "-o", output, "--check").returncode == 0
 
 
 WAYS: dict[str, Callable[[Path], object]] = {
@@ -557,7 +576,7 @@ def a_directory_instead(path: Path) -> None:
 
 def a_mixture(directory: Path) -> None:
     (directory / "carts/ap.yaml").unlink()
-    (directory / "carts/.replicator-1-7.tmp").write_bytes(HEADER)
+    (directory / "carts/.replicator-1-7.tmp").write_bytes(MARK)
     truncate(directory / "_routing/edge.yaml", 100)
     shutil.copy(directory / "carts/eu.yaml", directory / "carts/old.yaml")
 
@@ -578,12 +597,15 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         ["different: mail/0.yaml"],
     ),
     "no header": (
-        lambda out: (out / "mail/0.yaml").write_bytes((out / "mail/0.yaml").read_bytes().removeprefix(HEADER)),
+        lambda out: (out / "mail/0.yaml").write_bytes((out / "mail/0.yaml").read_bytes().partition(b"\n")[2]),
         ["different: mail/0.yaml"],
     ),
     "last byte": (lambda out: truncate(out / "carts/us.yaml", -1), ["different: carts/us.yaml"]),
     "half": (lambda out: truncate(out / "carts/us.yaml", 700), ["different: carts/us.yaml"]),
-    "all but the header": (lambda out: truncate(out / "carts/us.yaml", len(HEADER)), ["different: carts/us.yaml"]),
+    "all but the header": (
+        lambda out: truncate(out / "carts/us.yaml", len(header("carts/us.yaml"))),
+        ["different: carts/us.yaml"],
+    ),
     "all": (lambda out: truncate(out / "carts/us.yaml", 0), ["different: carts/us.yaml"]),
     "stale": (lambda out: shutil.copy(out / "mail/0.yaml", out / "mail/7.yaml"), ["stale: mail/7.yaml"]),
     "stale Set": (
