@@ -19,7 +19,7 @@ from replicator.expander import MAX_ISLANDS
 from replicator.expander.values import Setting
 from replicator.parser.source import Mapping, decode_text, load
 from replicator.pipeline import PARTS, RENDERERS, Built, Options, Source, build
-from replicator.report import as_json, as_text, printable
+from replicator.report import as_json, as_list, as_text, printable
 from replicator.write import to_descriptor
 
 FINE, FINDINGS, USAGE, BUG = 0, 1, 2, 3
@@ -266,12 +266,14 @@ def progress(parts: Iterable[Part], what: str) -> Iterator[Part]:
 @_reads_dsl
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How findings are written.")
 def validate_command(asked: Asked, form: str) -> int:
-    """Say all that is wrong with the input; write no manifests."""
+    """Say all that is wrong with the input, and list what it needs to be there already; write no manifests."""
     built = asked.build()
     if form == "json":
-        _to_stdout([as_json(built.diagnostics).encode()])
+        _to_stdout([as_json(built.diagnostics, built.external).encode()])
     else:
         _report(built)
+        if not has_errors(built.diagnostics):
+            _to_stdout([as_list(built.external).encode()])
     return _code(built)
 
 

@@ -16,6 +16,7 @@ from replicator.expander.islands import Island, Plan, SetPlan
 from replicator.expander.members import natural
 from replicator.expander.values import Setting
 from replicator.gather import gather, left_behind
+from replicator.kinds import CLUSTER_SCOPED
 from replicator.model import Project
 from replicator.parser import decode, schema, source, stored
 from replicator.tree import Hole, Manifest, Tree
@@ -67,6 +68,18 @@ class Built(NamedTuple):
     def wants(self, part: str) -> bool:
         """Whether a part of the output is asked for; asking for islands by name asks for nothing else."""
         return self.only in ("", part) and (part == "islands" or self.selected is None)
+
+    @property
+    def external(self) -> list[tuple[str, str]]:
+        """What must be there already: kinds, and names as they are declared, with their namespaces where known."""
+        found: dict[tuple[str, str], None] = {}
+        for plan in (rows.plan for rows in self.sets):
+            where = f"{plan.namespace}/" if plan.namespace and not plan.root.own_namespaces else ""
+            for kind, names in plan.type.external.items():
+                namespaced = kind.partition(".")[0] not in CLUSTER_SCOPED
+                for name in (scalar.text for scalar in names):
+                    found[kind, f"{where if namespaced and '/' not in name else ''}{name}"] = None
+        return sorted(found)
 
     def texts(self) -> Iterator[bytes]:
         """The manifests in the order in which they are applied, document by document or in larger parts."""

@@ -31,8 +31,16 @@ def as_text(found: Sequence[Diagnostic], sources: Mapping[str, str], colour: boo
     return "\n".join([*blocks, _count(found), ""])
 
 
-def as_json(found: Sequence[Diagnostic]) -> str:
-    """All findings as one JSON document; every key is always there, null where there is nothing."""
+def as_list(external: Sequence[tuple[str, str]]) -> str:
+    """What must be there already, an object on a line under a heading; nothing where nothing is declared."""
+    lines = [f"  {kind} {name}\n" for kind, name in external]
+    return "".join(["what must be there already, as declared:\n", *lines]) if lines else ""
+
+
+def as_json(found: Sequence[Diagnostic], external: Sequence[tuple[str, str]] = ()) -> str:
+    """All findings, and what is declared external, as one JSON document; every key is always there, null where there
+    is nothing.
+    """
     rows = [
         {
             "code": d.code,
@@ -46,7 +54,9 @@ def as_json(found: Sequence[Diagnostic]) -> str:
         }
         for d in found
     ]
-    text = json.dumps({"version": 1, "diagnostics": rows}, indent=2, ensure_ascii=False) + "\n"
+    outside = [{"kind": kind, "name": name} for kind, name in external]
+    whole = {"version": 1, "diagnostics": rows, "external": outside}
+    text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
     return text.encode("utf-8", "backslashreplace").decode()  # half a character is an escape in JSON
 
 

@@ -97,7 +97,8 @@ TABLE: dict[str, str] = {
     "emitters.gloo": "durations kinds routes tree",
     # All of it, and the outside world.
     "pipeline": "binder check context definitions diagnostics emitters.resources expander expander.islands"
-    " expander.members expander.values foreign gather identity links model parser.decode parser.schema parser.source"
+    " expander.members expander.values foreign gather identity kinds links model parser.decode parser.schema"
+    " parser.source"
     " parser.stored proofs stamp tree yaml_text",
     "layout": "expander.islands pipeline stamp tree",
     "crds": "parser.schema tree yaml_text",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 from unicodedata import category, east_asian_width
 
 import pytest
 
+from replicator.cli import main
 from replicator.diagnostics import Diagnostic, Place, Related, tidy
 from replicator.report import as_json, as_text
 
@@ -450,7 +452,7 @@ def test_json_has_every_key() -> None:
         error("all", place(1, 4, 6), path="$.a", hint="out", others=3, related=(Related("there", place(1, 4, 6)),)),
         error("none", severity="warning"),
     ]
-    text = as_json(found)
+    text = as_json(found, [("Secret", "eu/db")])
     assert text.endswith("}\n")
     assert json.loads(text) == {
         "version": 1,
@@ -476,11 +478,12 @@ def test_json_has_every_key() -> None:
                 "related": [],
             },
         ],
+        "external": [{"kind": "Secret", "name": "eu/db"}],
     }
 
 
 def test_json_of_nothing() -> None:
-    assert json.loads(as_json([])) == {"version": 1, "diagnostics": []}
+    assert json.loads(as_json([])) == {"version": 1, "diagnostics": [], "external": []}
 
 
 def test_json_keeps_text_as_it_is() -> None:
@@ -558,3 +561,25 @@ def test_what_differs_is_not_folded() -> None:
     ]
     assert set(tidy(found)) == set(found)
     assert len(tidy(found)) == len(found)
+
+
+# What must be there already
+
+
+def test_what_is_declared_external_is_listed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "dsl.yaml"
+    file.write_text(
+        "apiVersion: replicator.dev/v1alpha1\nkind: IslandType\nmetadata: {name: cart}\n"
+        "spec:\n  units: {api: {image: a}}\n"
+        '  external: {Secret: [db, "other/key", "{{ island.key }}-db"], StorageClass: [fast]}\n'
+        "---\napiVersion: replicator.dev/v1alpha1\nkind: IslandSet\nmetadata: {name: shop, namespace: eu}\n"
+        "spec: {type: cart, replicas: 2}\n"
+    )
+    secrets = ["eu/db", "eu/{{ island.key }}-db", "other/key"]
+    names = [*(("Secret", name) for name in secrets), ("StorageClass", "fast")]
+    assert main(["validate", str(file)]) == 0
+    heading, *lines = capfd.readouterr().out.splitlines()
+    assert heading == "what must be there already, as declared:"
+    assert lines == [f"  {kind} {name}" for kind, name in names]
+    assert main(["validate", "--format", "json", str(file)]) == 0
+    assert json.loads(capfd.readouterr().out)["external"] == [{"kind": kind, "name": name} for kind, name in names]
