@@ -99,6 +99,8 @@ def _in_object(bound: BoundSet, manifest: Manifest, islands: Sequence[Island], o
 
 
 def _owner(bound: BoundSet, manifest: Manifest, token: Token, owners: Owners) -> Owned | None:
+    if not token.is_known:
+        return None
     if token.namespace is not None:
         return owners.of("Service", token.name, token.labels[token.namespace])
     namespace = manifest.namespace

@@ -52,6 +52,11 @@ class Token(NamedTuple):
     def name(self) -> str:
         return self.labels[self.service]
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the Service's name is known: no part of it is an island's value, or a variable's."""
+        return _KNOWN.fullmatch(self.name) is not None
+
     def __str__(self) -> str:
         end = len(self.labels) if self.namespace is None else self.namespace + 1
         shown = ".".join(self.labels[:end]) + (".svc" if "svc" in self.labels[end : end + 1] else "")
