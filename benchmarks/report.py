@@ -88,7 +88,7 @@ def growth_lines(results: Results, counts: Sequence[int]) -> list[str]:
 
 
 def budget_lines(results: Results, counts: Sequence[int]) -> list[str]:
-    """One line per budget that this run can speak to; design.md says why they are what they are."""
+    """One line per budget that this run can speak to."""
     lines = []
 
     def judge(what: str, value: float | None, limit: float, unit: str, at_least: bool = False) -> None:
