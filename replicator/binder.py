@@ -149,7 +149,8 @@ class _Binder:
         if self.plan.own_namespaces and not context.pods:
             made += island_emitter.emit_namespace(context)
         for patches in (self.plan.model.patches, self.patches.get(mark, ())):
-            made, used = patching.apply(context, patches, made)
+            made, used, wanted = patching.apply(context, patches, made)
+            _promote(self.decisions, wanted)
             self.used |= used
             if patches is not self.plan.model.patches:
                 self.found += patching.unused(patches, used, made)
@@ -221,7 +222,8 @@ class _Binder:
                 self.found.append(Diagnostic("R0602", message, decision.scalar.place, hint=hint))
         values = self.decisions.known[self.shape(self.first).split("\n", 2)[2]]
         context = self.context_of(values)
-        made, used = patching.apply(context, self.plan.model.patches, list(pods_emitter.emit_set(context)))
+        made, used, wanted = patching.apply(context, self.plan.model.patches, list(pods_emitter.emit_set(context)))
+        _promote(self.decisions, wanted)
         self.found += patching.unused(self.plan.model.patches, used | self.used, made)
         objects = tuple(self.finish(made, context, self.decisions))
         self.found += _uniform(self.plan, objects)

@@ -6,11 +6,11 @@ https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kub
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from replicator.kinds import MERGE_KEYS, MERGED_WORDS, SECOND_KEYS
-from replicator.tree import Leaf, List, Map, Tree
+from replicator.tree import Hole, Leaf, List, Map, Tree
 
 _DIRECTIVES = ("$patch", "$retainKeys")
 _DELETE_FROM = "$deleteFromPrimitiveList/"
@@ -22,8 +22,20 @@ class Unfit(Exception):
 
     def __init__(self, message: str, node: Tree | None = None, hint: str = "") -> None:
         super().__init__(message)
-        self.place = node.origin.place if isinstance(node, (Leaf, Map, List)) else None
         self.hint = hint
+        self.stand_at(node)
+
+    def stand_at(self, node: Tree | None) -> None:
+        """Take a node's place."""
+        self.place = node.origin.place if isinstance(node, (Leaf, Map, List)) else None
+
+
+class Undecided(Unfit):
+    """A test of a value that is not known for the shape; `nodes` are the leaves whose values are needed."""
+
+    def __init__(self, message: str, nodes: list[Leaf]) -> None:
+        super().__init__(message)
+        self.nodes = nodes
 
 
 class At(NamedTuple):
@@ -209,7 +221,8 @@ def apply_json_patch(document: Tree, operations: Iterable[Map]) -> Tree:
         try:
             document = _applied(document, operation)
         except Unfit as unfit:
-            raise Unfit(str(unfit), operation.get("path") or operation, unfit.hint) from None
+            unfit.stand_at(operation.get("path") or operation)
+            raise
     return document
 
 
@@ -231,8 +244,11 @@ def _applied(document: Tree, operation: Map) -> Tree:
             document = _changed(document, source, None, "remove")
         document = _changed(document, path, found, "add")
     elif name == "test" and value is not None:
-        if _plain(_found(document, path)) != _plain(value):
-            raise Unfit(f"the test of `{_shown(path)}` fails")
+        found = _found(document, path)
+        if _plain(found) != _plain(value):
+            message = f"the test of `{_shown(path)}` fails"
+            unknown = [*_unknown(found), *_unknown(value)]
+            raise Undecided(message, unknown) if unknown else Unfit(message)
     else:
         raise Unfit(f"`{name}` is no operation: add, remove, replace, move, copy, test")
     return document
@@ -310,6 +326,16 @@ def _plain(node: Tree) -> Any:
     if isinstance(node, List):
         return [_plain(item) for item in node.items]
     return node.value if isinstance(node, Leaf) else node
+
+
+def _unknown(node: Tree) -> Iterator[Leaf]:
+    """The leaves under a node whose values are known per island only."""
+    if isinstance(node, Leaf):
+        if isinstance(node.value, (tuple, Hole)):
+            yield node
+    elif isinstance(node, (Map, List)):
+        for child in (value for _, value in node.items) if isinstance(node, Map) else node.items:
+            yield from _unknown(child)
 
 
 def ordered(node: Map, order: Iterable[str]) -> Map:

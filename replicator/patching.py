@@ -8,11 +8,13 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from replicator.context import Context
+from replicator.decisions import Decision
 from replicator.diagnostics import Diagnostic, nearest
+from replicator.expression.template import parse
 from replicator.kinds import KUBERNETES_GROUPS, MERGE_KEYS
 from replicator.model import Patch
 from replicator.parser.source import Mapping as MappingNode
-from replicator.patch import ROOT, How, Unfit, apply_json_patch, merge
+from replicator.patch import ROOT, How, Undecided, Unfit, apply_json_patch, merge
 from replicator.tree import Leaf, List, Manifest, Map, Tree, at
 
 # What names and tells apart objects: a patch of it would be lost, or would break what was proved.
@@ -20,12 +22,18 @@ _FIXED = frozenset(["apiVersion", "kind"])
 _SAME = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
 
 
-def apply(context: Context, patches: Iterable[Patch], objects: list[Manifest]) -> tuple[list[Manifest], set[int]]:
-    """The objects after the patches, and which patches (by identity) matched one of them.
+class Patched(NamedTuple):
+    """The objects after patches; which patches (by identity) matched one; the expressions whose values are needed."""
 
-    A patch that deletes its whole object (`$patch: delete`) takes it out.
-    """
+    objects: list[Manifest]
+    used: set[int]
+    wanted: list[Decision]
+
+
+def apply(context: Context, patches: Iterable[Patch], objects: list[Manifest]) -> Patched:
+    """Apply patches. One that deletes its whole object (`$patch: delete`) takes it out."""
     used: set[int] = set()
+    wanted: list[Decision] = []
     for patch in patches:
         changed: list[Manifest] = []
         for manifest in objects:
@@ -33,11 +41,11 @@ def apply(context: Context, patches: Iterable[Patch], objects: list[Manifest]) -
                 changed.append(manifest)
                 continue
             used.add(id(patch))
-            body = _patched(context, patch, manifest)
+            body = _patched(context, patch, manifest, wanted)
             if body is not None:
                 changed.append(manifest._replace(body=body))
         objects = changed
-    return objects, used
+    return Patched(objects, used, wanted)
 
 
 def _matches(patch: Patch, manifest: Manifest) -> bool:
@@ -108,7 +116,7 @@ def _plain(node: Tree | None) -> object:
     return value
 
 
-def _patched(context: Context, patch: Patch, manifest: Manifest) -> Map | None:
+def _patched(context: Context, patch: Patch, manifest: Manifest, wanted: list[Decision]) -> Map | None:
     given = context.value(patch.patch)
     try:
         if isinstance(given, List):
@@ -122,6 +130,10 @@ def _patched(context: Context, patch: Patch, manifest: Manifest) -> Map | None:
             how = How(MERGE_KEYS if group in KUBERNETES_GROUPS else {}, patch_first=True)
             made = merge(manifest.body, _named_by_target(given), ROOT, how)
     except Unfit as unfit:
+        needed = _needed(context, unfit.nodes) if isinstance(unfit, Undecided) else []
+        wanted += needed
+        if needed:
+            return manifest.body
         target = f"the {manifest.kind} `{manifest.local}`"
         message = f"the patch does not fit {target}: {unfit}"
         context.found.append(Diagnostic("R0601", message, unfit.place or patch.patch.place, hint=unfit.hint))
@@ -132,6 +144,13 @@ def _patched(context: Context, patch: Patch, manifest: Manifest) -> Map | None:
         context.found.append(Diagnostic("R0601", message, patch.patch.place, hint=hint))
         return manifest.body
     return made
+
+
+def _needed(context: Context, nodes: Iterable[Leaf]) -> list[Decision]:
+    """The expressions in the author's scalars that these leaves come from."""
+    scalars = [context.bound[node.origin.place] for node in nodes if node.origin.place in context.bound]
+    expressions = [(expression, scalar) for scalar in scalars for expression in parse(scalar.text).expressions]
+    return [Decision(expression, scalar) for expression, scalar in expressions if not context.is_known(expression)]
 
 
 def _named_by_target(given: Map) -> Map:

@@ -68,7 +68,7 @@ TABLE: dict[str, str] = {
     "gather": "context diagnostics kinds model parser.source",
     "links": "context diagnostics expander.islands expression.template model parser.source scope sources tree",
     "decisions": "context diagnostics expander.islands expression.template expression.values model parser.source scope",
-    "patching": "context diagnostics kinds model parser.source patch tree",
+    "patching": "context decisions diagnostics expression.template kinds model parser.source patch tree",
     "proofs": "diagnostics expander.islands expression.values kinds references tree",
     "closed": "diagnostics kinds proofs tree",
     "definitions": "diagnostics tree",

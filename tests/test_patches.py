@@ -609,3 +609,23 @@ def test_a_patch_of_an_island_without_objects() -> None:
     text = type_of("resources: [{when: false, manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}}]")
     text += set_of("islands: {eu: {}}\npatches: [{target: {name: a}, patch: {data: {a: b}}}]")
     assert {one.code for one in run(text).diagnostics} >= {"R0604"}
+
+
+@pytest.mark.parametrize(("us", "fits"), [("1", True), ("2", False)])
+def test_a_test_of_a_value_of_the_island_is_made_for_each(us: str, fits: bool) -> None:
+    text = type_of('params: {v: {type: string}}\nunits: {api: {image: "x:{{ params.v }}"}}')
+    text += set_of(
+        f"""
+        islands: {{eu: {{params: {{v: "1"}}}}, us: {{params: {{v: "{us}"}}}}}}
+        patches:
+          - target: {{kind: Deployment}}
+            patch:
+              - {{op: test, path: /spec/template/spec/containers/0/image, value: "x:1"}}
+              - {{op: add, path: /spec/paused, value: true}}
+        """
+    )
+    if fits:
+        assert all(item["spec"]["paused"] for item in compiled(text))
+    else:
+        (finding,) = run(text).diagnostics
+        assert (finding.code, "fails" in finding.message) == ("R0601", True)
