@@ -135,6 +135,8 @@ class Hosts:
         self.found: list[Found] = []
         self.lost: list[Found] = []
         """The tokens that name pods of the island's Services which no StatefulSet of it makes."""
+        self.strange: list[Found] = []
+        """The tokens of a name by itself, with no namespace, that no Service of the island has."""
         self.open: list[Place] = []
         """Where texts have parts that may be any text, a host among them."""
 
@@ -198,6 +200,8 @@ class Hosts:
             if token is None:
                 lost = next((way for way in ways if self._is_lost(way)), None)
                 self.lost += [Found(str(lost), lost.name, node)] if lost is not None else []
+                alone = (way for way in ways if way.is_known and way.pod is None and way.namespace is None)
+                self.strange += (Found(str(way), way.name, node) for way in alone if node.origin.place is not None)
                 return None
             self.found.append(Found(str(token), token.name, node))
             changed = changed or change

@@ -58,6 +58,7 @@ def resolve(made: Sequence[Manifest], shared: Index, context: Context) -> Resolv
         names.found += _renamed(made, hosts.found, names.called, context)
     names.found += _calls(names.own, context)
     names.found += map(_lost, hosts.lost)
+    names.found += _unserved(made, hosts.strange, names)
     return Resolved(finished, names.found, names.unanswered, [*names.wanted, *_with_hosts(hosts, context)])
 
 
@@ -141,6 +142,27 @@ def _lost(found: Found) -> Diagnostic:
     message = f"no StatefulSet of the island makes the pod that `{found.token}` names"
     hint = f"before the Service `{found.service}` is the name of a StatefulSet, and an ordinal"
     return Diagnostic("R0616", message, found.where.origin.place, hint=hint, severity="warning")
+
+
+def _unserved(made: Iterable[Manifest], strange: Iterable[Found], names: _Names) -> Iterator[Diagnostic]:
+    """Hosts that are called like a workload of the island, which has no Service of that name."""
+    workloads = {one.local: one for one in made if one.kind in _SERVED}
+    for found in strange:
+        workload = workloads.get(found.service)
+        if (
+            workload is None
+            or ("Service", found.service) in names.shared
+            or names.is_declared("Service", found.service)
+        ):
+            continue
+        place = workload.origin.place
+        message = f"`{found.token}` is called as a host, and the {workload.kind} of that name has no such Service"
+        hint = f'a Service `{found.service}`; or, if it is elsewhere, external: {{Service: ["{found.service}"]}}'
+        related = (Related("the workload", place),) if place is not None else ()
+        yield Diagnostic("R0618", message, found.where.origin.place, hint=hint, related=related, severity="warning")
+
+
+_SERVED = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController")
 
 
 # Renamed Services
@@ -289,6 +311,10 @@ class _Names:
     def _is_external(self, reference: Reference, name: str | Text) -> bool:
         full = (name,) if isinstance(name, str) else name
         return self._is_declared(reference.kind, full) or self._is_outside(reference, name)
+
+    def is_declared(self, kind: str, name: str) -> bool:
+        """Whether an object of a kind and a fixed name is declared external."""
+        return self._is_declared(kind, (name,))
 
     def _is_declared(self, kind: str, name: Text) -> bool:
         if not kind:

@@ -145,17 +145,11 @@ SILENT = {
     "it is called from outside of the cluster": "*:*:Service.frontend-external",
     "others have pods of the same labels": "deleted:*:Deployment.reviews-v?",
     "its pods are found by their labels": "renamed:*:Deployment.[!w]* renamed:*:Deployment.wordpress-mysql",
-    "only texts call it, and what they call may be anywhere in the world": """
-        deleted:*:Service.wordpress-mysql deleted:*:Service.adservice deleted:*:Service.cartservice
-        deleted:*:Service.checkoutservice deleted:*:Service.currencyservice deleted:*:Service.emailservice
-        deleted:*:Service.paymentservice deleted:*:Service.productcatalogservice deleted:*:Service.recommendationservice
-        deleted:*:Service.redis-cart deleted:*:Service.shippingservice deleted:*:Service.details
-        deleted:*:Service.ratings deleted:*:Service.reviews
+    "images call it by a name that they have built in": """
+        deleted:*:Service.details deleted:*:Service.ratings deleted:*:Service.reviews
     """,
-    "only texts call it, where names stay as they are": """
-        renamed:namespace:Service.wordpress-mysql renamed:namespace:Service.*service
-        renamed:namespace:Service.redis-cart renamed:namespace:Service.details renamed:namespace:Service.ratings
-        renamed:namespace:Service.reviews
+    "images call it by a name that they have built in, and it stays as it is": """
+        renamed:namespace:Service.details renamed:namespace:Service.ratings renamed:namespace:Service.reviews
     """,
     "it may be in the cluster already": "deleted:*:CustomResourceDefinition.*",
 }
