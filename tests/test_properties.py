@@ -801,6 +801,15 @@ def test_any_schema_of_a_parameter(one: Document, other: Document, value: Any) -
     )
 
 
+def test_items_of_a_schema_that_is_not_right() -> None:
+    """What an expression makes of them is not asked where the schema itself is a finding."""
+    params = {"p": {"type": "array", "items": {"type": []}, "default": ["a"]}}
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "{{ item.b }}"}}
+    resources = [{"forEach": "{{ params.p }}", "manifest": manifest}]
+    text = text_of(*small(params=params, resources=resources))
+    assert [one.code for one in judge(text.encode()).diagnostics] == ["R0309"]
+
+
 KEYWORDS = {
     "type": "array",
     "enum": "array",

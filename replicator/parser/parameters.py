@@ -26,7 +26,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_parameter(name: str, node: Mapping, place: Place) -> tuple[Param, list[Diagnostic]]:
-    """The parameter that a schema declares. With diagnostics, it accepts any value."""
+    """The parameter that a schema declares. With diagnostics, it accepts any value, and only its type is known."""
     found = list(_judge(node))
     if not NAME.fullmatch(name) and "{{" not in name:
         message = f"`{name}` cannot be read in an expression"
@@ -42,6 +42,8 @@ def read_parameter(name: str, node: Mapping, place: Place) -> tuple[Param, list[
                 found += [_misfit(name, default, data)]
         except (TypeError, ValueError, AttributeError, re.error):  # at the top: found by the DSL's schema
             fits = _anything
+    if found:  # nobody is to ask more of a schema that is not right
+        data = {"type": data.get("type")}
     return Param(name, data, fits, default, node, place), found
 
 
