@@ -5,7 +5,8 @@ The arguments of calls are literal, so all links are known before anything is ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as Map
 from typing import NamedTuple
 
 from replicator.context import Context, Data, not_offered
@@ -13,7 +14,7 @@ from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.expander.islands import Plan, SetPlan, island_place
 from replicator.expression.template import Call, parse
 from replicator.model import IslandType, TypePort
-from replicator.parser.source import Node, Scalar
+from replicator.parser.source import Mapping, Node, Scalar
 from replicator.scope import let_reads, scalars
 from replicator.sources import no_peer
 from replicator.tree import Hole
@@ -43,7 +44,7 @@ def resolve(plan: Plan, data: Data) -> list[Diagnostic]:
         if id(one.type) not in wishes:
             wishes[id(one.type)] = list(_wishes(one.type, data))
         context = Context(one, {}, plans=plan)
-        for wish in wishes[id(one.type)]:
+        for wish in (*wishes[id(one.type)], *_of_patches(one)):
             for caller, to in _arrows(context, wish, found):
                 if (one.path, caller) != to:
                     arrows.setdefault(((one.path, caller), to), wish.place)
@@ -57,9 +58,11 @@ def resolve(plan: Plan, data: Data) -> list[Diagnostic]:
 def _wishes(island_type: IslandType, data: Data) -> Iterator[Wish]:
     for name, unit in island_type.units.items():
         yield from _calls(name, scalars(unit.node), island_type)
-    yield from _calls("", island_type.let.values(), island_type)
+    spec = island_type.node.get("spec")
+    for field, node in spec.items.items() if isinstance(spec, Mapping) else ():
+        if field not in ("units", "sets"):
+            yield from _calls("", scalars(node), island_type)
     for resource in island_type.resources:
-        yield from _calls("", scalars(resource.node), island_type)
         if resource.file is not None and resource.expressions:
             for manifest in data.manifests.get(id(resource.file), ()):
                 yield from _calls("", scalars(manifest), island_type)
@@ -69,6 +72,14 @@ def _wishes(island_type: IslandType, data: Data) -> Iterator[Wish]:
         call = Call("address", (), (*keywords, *([("all", True)] if use.all else [])))
         for caller in ("", *island_type.units):
             yield Wish(caller, call, use.node.place, declared=True)
+
+
+def _of_patches(plan: SetPlan) -> Iterator[Wish]:
+    """The calls in the patches of a Set and of its islands."""
+    entries = plan.model.islands.items.values() if plan.model.islands is not None else ()
+    own = (entry.items.get("patches") for entry in entries if isinstance(entry, Mapping))
+    for node in (*(patch.patch for patch in plan.model.patches), *own):
+        yield from _calls("", scalars(node), plan.type)
 
 
 def _calls(unit: str, nodes: Iterable[Node], island_type: IslandType) -> Iterator[Wish]:
@@ -179,7 +190,7 @@ def _peers(plan: SetPlan, target: SetPlan, port: TypePort, key: str, place: Plac
 # Circles
 
 
-def _circles(arrows: Mapping[tuple[Vertex, Vertex], Place]) -> Iterator[Diagnostic]:
+def _circles(arrows: Map[tuple[Vertex, Vertex], Place]) -> Iterator[Diagnostic]:
     """Start-up orders that cannot be: each waits for the next. One circle is told for each arrow that closes one."""
     if not arrows:
         return
@@ -204,7 +215,7 @@ def _circles(arrows: Mapping[tuple[Vertex, Vertex], Place]) -> Iterator[Diagnost
                 way[following] = iter(after.get(following, ()))
 
 
-def _circle(way: list[Vertex], arrows: Mapping[tuple[Vertex, Vertex], Place]) -> Diagnostic:
+def _circle(way: list[Vertex], arrows: Map[tuple[Vertex, Vertex], Place]) -> Diagnostic:
     first = way.index(min(way))
     way = [*way[first:], *way[:first]]
     pairs = list(zip(way, [*way[1:], way[0]], strict=True))

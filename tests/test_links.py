@@ -428,6 +428,23 @@ def test_a_peer_that_is_not_asked_for_need_not_be() -> None:
     assert [code for code, _ in faults(ledgers(), joined, set_of("islands: {eu: {}, ap: {}}"))] == ["R0701"]
 
 
+NOWHERE = "{{ address(set='nope') }}"
+
+
+@pytest.mark.parametrize(
+    ("of_type", "of_set"),
+    [
+        (f'external: {{Secret: ["{NOWHERE}"]}}', "islands: {eu: {}}"),
+        (f'implementations: {{vm: {{external: {{host: "{NOWHERE}", port: 1}}}}}}', "islands: {eu: {}}"),
+        ("", f'islands: {{eu: {{}}}}\npatches: [{{target: {{kind: Deployment}}, patch: {{a: "{NOWHERE}"}}}}]'),
+        ("", f'islands: {{eu: {{patches: [{{target: {{kind: Deployment}}, patch: {{a: "{NOWHERE}"}}}}]}}}}'),
+    ],
+)
+def test_calls_are_judged_wherever_they_stand(of_type: str, of_set: str) -> None:
+    found = faults(type_of(f"units: {{web: {{image: web}}}}\n{of_type}"), set_of(of_set))
+    assert [code for code, _ in found] == ["R0701"]
+
+
 def test_two_sets_of_which_one_has_no_namespace() -> None:
     found = faults(ledgers(namespace=""), caller("address(set='ledger')"), set_of("islands: {eu: {}}"))
     assert [code for code, _ in found] == ["R0704"]

@@ -13,8 +13,6 @@ Path = tuple[str, ...]
 
 MAX_EXPRESSION = 1_000  # characters
 
-FUNCTIONS = ("host", "port", "address")
-
 
 class Flaw(NamedTuple):
     """What is wrong with a part of a scalar's text."""
