@@ -18,7 +18,7 @@ from replicator.emitters import pods as pods_emitter
 from replicator.emitters import resources as resources_emitter
 from replicator.expander.islands import Island, Plan, SetPlan, island_place
 from replicator.kinds import apply_rank
-from replicator.model import Patch
+from replicator.model import External, Patch
 from replicator.parser.decode import patches_of
 from replicator.resolving import needed
 from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree, holes
@@ -140,7 +140,8 @@ class _Binder:
         implementation, mark, values = shape.split("\n", 2)
         context = self.context_of(self.decisions.known[values] if not implementation else {})
         if implementation:
-            made = list(external_emitter.emit(context, context.type.implementations[implementation]))
+            chosen = context.type.implementations[implementation]
+            made = list(external_emitter.emit(context, chosen)) if isinstance(chosen, External) else []
         elif context.pods:
             made = list(pods_emitter.emit_island(context))
         else:

@@ -18,7 +18,7 @@ from replicator.diagnostics import Diagnostic, Place, has_errors, tidy
 from replicator.expander import MAX_ISLANDS
 from replicator.expander.values import Setting
 from replicator.parser.source import Mapping, decode_text, load
-from replicator.pipeline import PARTS, RENDERERS, Built, Options, Source, build
+from replicator.pipeline import EMITTERS, PARTS, RENDERERS, Built, Options, Source, build
 from replicator.report import as_json, as_list, as_text, printable
 from replicator.write import to_descriptor
 
@@ -101,13 +101,16 @@ class Asked(NamedTuple):
     params_files: tuple[str, ...]
     root: str
     max_islands: int
+    provider: str
 
     def build(self, **more: Any) -> Built:
         """Compile the inputs; `more` are further options of the build."""
         texts: dict[str, str] = {}
         given = [setting for file in self.params_files for setting in _params_file(file, texts)]
         given += [_setting(text) for text in self.settings]
-        options = Options(settings=tuple(given), max_islands=self.max_islands, root=self.root, **more)
+        options = Options(
+            settings=tuple(given), max_islands=self.max_islands, root=self.root, provider=self.provider, **more
+        )
         built = build(_sources(self.inputs), options)
         return built._replace(sources={**texts, **built.sources}) if texts else built
 
@@ -122,9 +125,10 @@ def _reads_dsl(command: Command) -> Command:
         params_files: tuple[str, ...],
         root: str,
         max_islands: int,
+        provider: str | None,
         **more: Any,
     ) -> Any:
-        return command(Asked(inputs, settings, params_files, root, max_islands), **more)
+        return command(Asked(inputs, settings, params_files, root, max_islands, provider or ""), **more)
 
     for decorate in reversed(
         (
@@ -145,6 +149,10 @@ def _reads_dsl(command: Command) -> Command:
             click.option(
                 "--max-islands", default=MAX_ISLANDS, show_default=True, type=click.IntRange(min=1), metavar="N",
                 help="How many islands a build may have.",
+            ),
+            click.option(
+                "--provider", type=click.Choice(list(EMITTERS)), default=None,
+                help="The proxy API of all Routings, whatever they say.",
             ),
         )
     ):  # fmt: skip

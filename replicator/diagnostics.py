@@ -125,6 +125,7 @@ CODES: dict[str, str] = {
     "R0706": "a path or header that the proxy would refuse",
     "R0707": "a name that two routes or hosts share",
     "R0708": "something the provider cannot express",
+    "R0709": "an island that gets no new requests",
     "R0801": "a file that cannot be read",
     "R0802": "a flag that names nothing",
     "R0803": "the output cannot be written",

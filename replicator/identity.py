@@ -66,15 +66,12 @@ def of_set(bound: BoundSet) -> Iterator[Named]:
 
 def of_routing(manifest: Manifest, plan: SetPlan | None) -> Named:
     """What a Routing makes: one object, or one for each island of a Set."""
-    return _named(manifest, plan, _in_cluster if manifest.inside else _always)
+    of = manifest.cases
+    return _named(manifest, plan, (lambda island: island.case in of) if of else _always)
 
 
 def _always(island: Island) -> bool:
     return True
-
-
-def _in_cluster(island: Island) -> bool:
-    return not island.implementation
 
 
 def _in_shapes(bound: BoundSet, shapes: set[str]) -> Callable[[Island], bool]:

@@ -10,7 +10,7 @@ from itertools import groupby
 
 from replicator.expander.islands import Island
 from replicator.pipeline import Built
-from replicator.stamp import SetRows
+from replicator.stamp import RoutingObject, SetRows
 from replicator.tree import Manifest
 
 LAYOUTS = ("island", "object")
@@ -61,8 +61,25 @@ def _by_island(built: Built) -> Iterator[tuple[str, bytes]]:
                 yield f"{_stem(one.island)}.yaml", one.whole()
     if built.wants("routing"):
         by_name = {rows.plan.path: rows for rows in built.sets}
-        for owner, objects in groupby(built.routing, key=lambda one: one.owner):
-            yield f"_routing/{owner}.yaml", b"".join(text for one in objects for text in one.texts(by_name))
+        for owner, group in groupby(built.routing, key=lambda one: one.owner):
+            objects = list(group)
+            together = [one for one in objects if not (one.apart and one.manifest.over)]
+            if together:
+                yield f"_routing/{owner}.yaml", b"".join(text for one in together for text in one.texts(by_name))
+            for over in dict.fromkeys(one.manifest.over for one in objects if one.apart and one.manifest.over):
+                of_set = [one for one in objects if one.apart and one.manifest.over == over]
+                yield from _island_by_island(owner, of_set, by_name)
+
+
+def _island_by_island(
+    owner: str, objects: Sequence[RoutingObject], rows: Mapping[str, SetRows]
+) -> Iterator[tuple[str, bytes]]:
+    """A Routing's objects that there are one of for each island, in a file for each."""
+    texts = [(one.manifest.cases, one.texts(rows)) for one in objects]
+    for island in rows[objects[0].manifest.over].plan.islands:
+        own = [next(of_object) for cases, of_object in texts if not cases or island.case in cases]
+        if own:
+            yield f"_routing/{owner}/{island.name}.yaml", b"".join(own)
 
 
 def _by_object(built: Built) -> Iterator[tuple[str, bytes]]:
@@ -97,9 +114,7 @@ def _routing_objects(built: Built, rows: Mapping[str, SetRows]) -> Iterator[tupl
         if not one.manifest.over:
             yield f"{directory}/{_file(one.manifest.kind, _known(one.manifest))}", b"".join(one.texts(rows))
             continue
-        every = rows[one.manifest.over].plan.islands
-        islands = [island for island in every if not island.implementation] if one.manifest.inside else every
-        for island, text in zip(islands, one.texts(rows), strict=True):
+        for island, text in zip(one.islands(rows), one.texts(rows), strict=True):
             name = "".join(part if isinstance(part, str) else island.name for part in one.manifest.name)
             yield f"{directory}/{_file(one.manifest.kind, name)}", text
 

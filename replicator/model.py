@@ -126,6 +126,29 @@ class External(NamedTuple):
         return self.ports.get(port) if self.port is None else self.port
 
 
+class FunctionCall(NamedTuple):
+    """A serverless function: whose (`aws`, `azure`, `gcp`, `knative`), and its fields there."""
+
+    vendor: str
+    node: MappingNode
+
+
+class Serverless(NamedTuple):
+    """An implementation that is a function: it has no objects in the cluster, and no port that callers could name."""
+
+    name: str
+    call: FunctionCall
+    node: MappingNode
+    place: Place
+
+    @property
+    def ports(self) -> Mapping[str, Scalar]:
+        return {}
+
+    def number(self, port: str) -> None:
+        """No port of the Type is offered."""
+
+
 class Declared(NamedTuple):
     """What an author says of the fields of a custom kind: that `path` leads to the name of a `to`.
 
@@ -150,7 +173,7 @@ class IslandType:
     sets: Mapping[str, IslandSet]
     rewrite_hosts: frozenset[str] | None  # None: it is not said
     references: tuple[Declared, ...]
-    implementations: Mapping[str, External]
+    implementations: Mapping[str, External | Serverless]
     external: Mapping[str, tuple[Scalar, ...]]
     uses: tuple[Use, ...]
     node: MappingNode
@@ -211,6 +234,7 @@ class IslandSet:
     workload: Literal["StatefulSet", "AdvancedStatefulSet"]
     reserved: frozenset[int]
     stateful_set: MappingNode | None
+    drained: Node | None
     node: MappingNode
 
     @property
@@ -225,6 +249,11 @@ class IslandSet:
     def by_count(self) -> bool:
         """Whether islands are counted, and so have ordinals."""
         return self.replicas is not None or self.count is not None
+
+
+PROVIDERS = ("gloo", "istio", "gateway-api")
+DESTINATIONS = ("island", "spread", "service", "host", "function")
+"""The words of which a destination has one."""
 
 
 class ValueTest(NamedTuple):
@@ -247,12 +276,18 @@ class Match(NamedTuple):
 
 
 class Destination(NamedTuple):
-    """One entry of `to`: `kind` is island, spread or service, `target` what it names."""
+    """One entry of `to`: `kind` is island, spread, service, host or function, `target` what it names.
+
+    A function is not named but written: its `target` is None, its `function` is not.
+    """
 
     kind: str
-    target: Scalar
+    target: Scalar | None
+    function: FunctionCall | None
     port: Scalar | None
+    tls: bool
     weight: int
+    node: MappingNode
     place: Place
 
 
@@ -270,6 +305,10 @@ class Route(NamedTuple):
     rewrite: MappingNode | None
     timeout: Scalar | None
     retries: MappingNode | None
+    headers: MappingNode | None
+    cors: MappingNode | None
+    mirror: Destination | None
+    fault: MappingNode | None
     node: MappingNode
     place: Place
 
@@ -281,9 +320,14 @@ class Routing:
     metadata: Metadata
     provider: str
     settings: Mapping[str, Any]
+    gateway: MappingNode | None
     params: Mapping[str, Param]
+    each: Scalar | None
     hosts: tuple[Scalar, ...]
+    tls: MappingNode | None
+    delegation: Literal["none", "set", "island"]
     routes: tuple[Route, ...]
+    tests: tuple[MappingNode, ...]
     node: MappingNode
 
     @property

@@ -129,6 +129,13 @@ _SCHEDULE = re.compile(
     rf"@(?:yearly|annually|monthly|weekly|daily|midnight|hourly|every [0-9.hmnsuµ]+)|\s*{_FIELD}(?:\s+{_FIELD}){{4}}\s*"
 )
 
+
+def _no_virtual_host(text: str) -> str:
+    name = text.removeprefix("*.")
+    return "" if is_subdomain(name) else f"`{text}` is no host"
+
+
+VIRTUAL_HOST = Rule(_no_virtual_host, "R0706", "shop.example.com, or *.example.com")
 HOST = Rule(_no_host, "R0304", "a name in DNS: archive.example.net")  # an ExternalName Service takes no address
 SIZE = Rule(_no_size, "R0307", "more than nothing, as a quantity: 10Gi")
 SCHEDULE = Rule(_no_schedule, "R0307", 'five fields, minute first: "0 3 * * *"; or @daily')

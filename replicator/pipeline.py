@@ -22,7 +22,9 @@ from replicator.parser import decode, schema, source, stored
 from replicator.tree import Hole, Manifest, Tree
 from replicator.yaml_text import Piece, Slot, document, json_line
 
-EMITTERS = {"gloo": "replicator.emitters.gloo"}
+EMITTERS = {
+    "gloo": "replicator.emitters.gloo",
+}
 """Provider -> the module whose `emit` writes a neutral table for it; imported when it is asked for."""
 
 Render = Callable[[Tree], tuple[Piece, ...]]
@@ -49,6 +51,7 @@ class Options(NamedTuple):
     root: str | None = None
     form: str = "yaml"
     with_dsl: bool = False
+    provider: str = ""
 
 
 DEFAULTS = Options()
@@ -138,7 +141,9 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     for name, one_set in plan.sets.items():
         bound[name], problems = bind(one_set, plan, data, RENDERERS[options.form])
         found += problems
-    objects = _routing(project, plan, bound, RENDERERS[options.form], found) if project.routings else []
+    objects = (
+        _routing(project, plan, bound, RENDERERS[options.form], options.provider, found) if project.routings else []
+    )
     named = [one for one_bound in bound.values() for one in identity.of_set(one_bound)]
     named += (identity.of_routing(one.manifest, plan.sets.get(one.manifest.over)) for one in objects)
     owners = foreign.Owners(named)
@@ -237,23 +242,30 @@ def _read(sources: Sequence[Source], texts: dict[str, str], found: list[Diagnost
 
 
 def _routing(
-    project: Project, plan: Plan, bound: Mapping[str, BoundSet], render: Render, found: list[Diagnostic]
+    project: Project,
+    plan: Plan,
+    bound: Mapping[str, BoundSet],
+    render: Render,
+    provider: str,
+    found: list[Diagnostic],
 ) -> list[stamp.RoutingObject]:
-    """The objects of all Routings."""
-    from replicator import routes
+    """The objects of all Routings, for their own providers unless another is given."""
+    from replicator.routing.compiler import compile_routing, unique_hosts
 
     tables = []
     for routing in sorted(project.routings, key=lambda one: natural(one.name)):
-        table, problems = routes.compile_routing(routing, plan, bound)
+        table, problems = compile_routing(routing, plan, bound, provider)
         found += problems
         if table is not None:
             tables.append(table)
-    found += routes.unique_hosts(tables)
-    return [
-        stamp.RoutingObject(table.name, manifest, render(manifest.body), table.places)
-        for table in tables
-        for manifest in import_module(EMITTERS[table.provider]).emit(table)
-    ]
+    found += unique_hosts(tables)
+    objects = []
+    for table in tables:
+        manifests, problems = import_module(EMITTERS[table.provider]).emit(table)
+        found += problems
+        apart = table.delegation == "island" or bool(table.over)
+        objects += [stamp.RoutingObject(table.name, one, render(one.body), table.places, apart) for one in manifests]
+    return objects
 
 
 def _routed(name: str, objects: Sequence[stamp.RoutingObject]) -> tuple[list[Slot], dict[Hole, Place | None]]:

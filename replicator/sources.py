@@ -183,6 +183,21 @@ class Ruled(NamedTuple):
         return made
 
 
+class OnlyOf(NamedTuple):
+    """A value of the islands of a Set that have an implementation; for the others, what stands in its place."""
+
+    implementation: str
+    source: Source
+    otherwise: Any
+
+    @property
+    def reads(self) -> frozenset[Path]:
+        return self.source.reads | {("island", "implementation")}
+
+    def value(self, scope: Island) -> Any:
+        return self.source.value(scope) if scope.implementation == self.implementation else self.otherwise
+
+
 def in_range(value: Any, least: int, most: int) -> int:
     """The value, where it is an integer in a range. Raises `Failure`."""
     if isinstance(value, bool) or not isinstance(value, int):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
+from itertools import islice, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from replicator.tree import Hole, Leaf, List, Manifest, Map, Repeat, Source, Tex
 from replicator.yaml_text import Piece, Repetition, Slot
 
 Read = Callable[[Island], Any]
+Fill = Callable[[Sequence[bytes]], bytes]
 _SEPARATOR = b"\0"  # no YAML text holds it
 
 
@@ -106,29 +107,42 @@ class SetRows:
             return (self.shapes[number] for number in self.shape_of)
         return repeat(self.shapes[0]) if self.shapes else ()
 
-    def repeated(
-        self, pieces: Iterable[Piece], rows: Mapping[str, SetRows], separator: str = "", inside: bool = False
-    ) -> Iterator[bytes]:
-        """Pieces of a routing object, once for each island (`inside`: that is in the cluster).
+    def repeated(self, repetition: Repetition, rows: Mapping[str, SetRows]) -> Iterator[bytes]:
+        """Pieces of a routing object, once for each island. `rows` fill what is repeated inside them."""
+        fill = self._filler(repetition.pieces, rows).fill
+        chosen = self.rows
+        if repetition.span is not None:
+            chosen = chosen[slice(*repetition.span)]
+        if repetition.cases:
+            made: Iterable[bytes] = self._by_case(repetition, fill, rows)
+        else:
+            made = (fill(row.split(_SEPARATOR)) for row in chosen)
+        if not repetition.separator:
+            yield from made
+            return
+        between = repetition.separator.encode()
+        for number, one in enumerate(made):
+            if number:
+                yield between
+            yield one
 
-        `rows` fill what is repeated inside them.
-        """
+    def _filler(self, pieces: Iterable[Piece], rows: Mapping[str, SetRows]) -> _Filler:
         known: list[str | int] = []
         for piece in pieces:
             if isinstance(piece, Repetition):
-                inner = rows[piece.over].repeated(piece.pieces, rows, piece.separator)
-                known.append(b"".join(inner).decode())
+                known.append(b"".join(rows[piece.over].repeated(piece, rows)).decode())
             else:
                 known.append(self.places[piece] if isinstance(piece, Slot) else piece)
-        fill = _Filler(known).fill
-        between = separator.encode()
-        chosen = self.rows
-        if inside:
-            chosen = [row for island, row in zip(self.plan.islands, chosen, strict=False) if not island.implementation]
-        for number, row in enumerate(chosen):
-            if number and between:
-                yield between
-            yield fill(row.split(_SEPARATOR))
+        return _Filler(known)
+
+    def _by_case(self, repetition: Repetition, fill: Fill, rows: Mapping[str, SetRows]) -> Iterator[bytes]:
+        """The islands' texts, where some have others; those that have none are left out."""
+        fills = {case: self._filler(pieces, rows).fill if pieces else None for case, pieces in repetition.cases}
+        start, stop = repetition.span or (0, len(self.rows))
+        for island, row in islice(zip(self.plan.islands, self.rows, strict=False), start, stop):
+            chosen = fills.get(island.case, fill)
+            if chosen is not None:
+                yield chosen(row.split(_SEPARATOR))
 
 
 def evaluate(
@@ -227,7 +241,7 @@ def _memoised(read: Read, encode: Callable[[Any], str]) -> Callable[[Island], st
 class _Evaluator:
     def __init__(self, plan: SetPlan) -> None:
         self.plan = plan
-        self.varying = plan.varying | {("island", "weight")}
+        self.varying = plan.varying | {("island", "weight"), ("island", "implementation")}
         self.first = plan.example
         self.found: list[Diagnostic] = []
         self.origins: dict[Hole, Place | None] = {}
@@ -306,15 +320,19 @@ def hole_places(node: Tree) -> Iterator[tuple[Hole, Place | None]]:
     elif isinstance(node, (List, Repeat)):
         for child in node.items:
             yield from hole_places(child)
+        for _, items in node.cases if isinstance(node, Repeat) else ():
+            for child in items:
+                yield from hole_places(child)
 
 
 class RoutingObject(NamedTuple):
-    """An object of a Routing, in pieces; with `over` one per island of that Set."""
+    """An object of a Routing, in pieces; with `over` one per island of that Set, `apart`: in the island's own file."""
 
     owner: str
     manifest: Manifest
     pieces: tuple[Piece, ...]
     places: Mapping[Source, Place]
+    apart: bool = False
 
     def slots(self) -> Iterator[tuple[str, Slot]]:
         """The slots to be filled once for each island, with the Set's path."""
@@ -322,15 +340,27 @@ class RoutingObject(NamedTuple):
 
     def texts(self, rows: Mapping[str, SetRows]) -> Iterator[bytes]:
         """The object's text, or the texts of the objects of all islands."""
-        if self.manifest.over:
-            yield from rows[self.manifest.over].repeated(self.pieces, rows, inside=self.manifest.inside)
+        over = self.manifest.over
+        if over:
+            yield from rows[over].repeated(self.repetition(rows), rows)
             return
         for piece in self.pieces:
             if isinstance(piece, Repetition):
-                yield from rows[piece.over].repeated(piece.pieces, rows, piece.separator)
+                yield from rows[piece.over].repeated(piece, rows)
             else:
                 assert isinstance(piece, str)
                 yield piece.encode()
+
+    def islands(self, rows: Mapping[str, SetRows]) -> Iterator[Island]:
+        """The islands that have such an object, in the order of `texts`."""
+        of = self.manifest.cases
+        return (island for island in rows[self.manifest.over].plan.islands if not of or island.case in of)
+
+    def repetition(self, rows: Mapping[str, SetRows]) -> Repetition:
+        """The object as what is repeated for each island of its Set."""
+        over, of = self.manifest.over, self.manifest.cases
+        others = {island.case for island in rows[over].plan.islands if island.case not in of} if of else ()
+        return Repetition(self.pieces, over, cases=tuple((case, ()) for case in sorted(others)))
 
 
 def _slots_of(pieces: Iterable[Piece], over: str) -> Iterator[tuple[str, Slot]]:
@@ -339,3 +369,5 @@ def _slots_of(pieces: Iterable[Piece], over: str) -> Iterator[tuple[str, Slot]]:
             yield over, piece
         elif isinstance(piece, Repetition):
             yield from _slots_of(piece.pieces, piece.over)
+            for _, pieces in piece.cases:
+                yield from _slots_of(pieces, piece.over)

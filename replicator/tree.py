@@ -73,17 +73,23 @@ class List(NamedTuple):
 
 
 class Repeat(NamedTuple):
-    """Some items for each island of a Set: `over` is the Set's path."""
+    """Some items for each island of a Set: `over` is the Set's path. There is one at least that has items.
+
+    `cases` are the cases of islands for which other items stand, or none. With `span` only the islands from the first
+    number on, and before the second, are meant.
+    """
 
     items: tuple[Tree, ...]
     over: str
+    cases: tuple[tuple[str, tuple[Tree, ...]], ...] = ()
+    span: tuple[int, int] | None = None
 
 
 Tree = Leaf | Map | List | Repeat
 
 
 class Manifest(NamedTuple):
-    """One Kubernetes object; with `over` one per island of that Set (`inside`: of those that are in the cluster).
+    """One Kubernetes object; with `over` one per island of that Set (of those of some `cases`, where there are any).
 
     `local` is its name within the island. With `once` it stands beside the islands, however many ask for it. `written`
     is the namespace that its author wrote.
@@ -99,7 +105,7 @@ class Manifest(NamedTuple):
     local: str = ""
     once: bool = False
     written: str = ""
-    inside: bool = False
+    cases: frozenset[str] = frozenset()
 
 
 def text(*parts: str | Hole | Text) -> Text:

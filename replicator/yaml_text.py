@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 from replicator.expression.values import Kind, text_of
@@ -132,11 +132,16 @@ class Slot(NamedTuple):
 
 
 class Repetition(NamedTuple):
-    """Pieces that are repeated for each island of a Set, which is not empty, with a separator between the rounds."""
+    """Pieces that are repeated for each island of a Set, with a separator between the rounds that have any.
+
+    `cases` and `span` are those of the `Repeat`.
+    """
 
     pieces: tuple[Piece, ...]
     over: str
     separator: str = ""
+    cases: tuple[tuple[str, tuple[Piece, ...]], ...] = ()
+    span: tuple[int, int] | None = None
 
 
 Piece = str | Slot | Repetition
@@ -175,16 +180,30 @@ def _json_list(node: List, out: list[Piece]) -> None:
     out.append("[")
     for number, item in enumerate(node.items):
         if isinstance(item, Repeat):
-            inner: list[Piece] = []
-            for index, repeated in enumerate(item.items):
-                inner.append("," if index else "")
-                _json(repeated, inner)
-            out.append(Repetition(_joined(inner), item.over, ","))
+            out.append(_repetition(item, _json_items, ","))
         else:
             _json(item, out)
         if number < len(node.items) - 1:
             out.append(",")
     out.append("]")
+
+
+def _json_items(items: tuple[Tree, ...], out: list[Piece]) -> None:
+    for number, item in enumerate(items):
+        out.append("," if number else "")
+        _json(item, out)
+
+
+def _repetition(node: Repeat, write: Callable[[tuple[Tree, ...], list[Piece]], None], separator: str) -> Repetition:
+    """The pieces of what is repeated, as `write` writes its items."""
+
+    def pieces(items: tuple[Tree, ...]) -> tuple[Piece, ...]:
+        out: list[Piece] = []
+        write(items, out)
+        return _joined(out)
+
+    cases = tuple((case, pieces(items)) for case, items in node.cases)
+    return Repetition(pieces(node.items), node.over, separator, cases, node.span)
 
 
 def _json_leaf(value: object, out: list[Piece]) -> None:
@@ -231,12 +250,14 @@ def _block(node: Tree, indent: int, lead: str, out: list[Piece]) -> None:
         for number, item in enumerate(node.items):
             start = pad if number or not lead else lead
             if isinstance(item, Repeat):
-                inner: list[Piece] = []
-                for repeated in item.items:
-                    _item(repeated, indent, start, inner)
-                out.append(Repetition(_joined(inner), item.over))
+                out.append(_repetition(item, partial(_items, indent, start), ""))
             else:
                 _item(item, indent, start, out)
+
+
+def _items(indent: int, start: str, items: tuple[Tree, ...], out: list[Piece]) -> None:
+    for item in items:
+        _item(item, indent, start, out)
 
 
 def _item(item: Tree, indent: int, start: str, out: list[Piece]) -> None:

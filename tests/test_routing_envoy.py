@@ -951,7 +951,7 @@ def test_a_route_straight_to_services_reaches_no_host() -> None:
     assert {one.code for one in built.diagnostics} == {"R0708"}
 
 
-def test_an_island_that_leaves_the_cluster_changes_its_own_upstream_only() -> None:
+def test_an_island_that_leaves_the_cluster_changes_its_own_upstream_and_routes_only() -> None:
     before = compiled(dsl(WITH_HOSTS, MIXED.replace("us: {implementation: vm}", "us: {}"), routing(OUTSIDE_ROUTES)))
     after = compiled(dsl(WITH_HOSTS, MIXED, routing(OUTSIDE_ROUTES)))
     changed = [item for item in before if item not in after]
@@ -959,9 +959,15 @@ def test_an_island_that_leaves_the_cluster_changes_its_own_upstream_only() -> No
     own = [("Service", "cart-us-web"), ("Deployment", "cart-us-web"), ("Upstream", "front-cart-us-http")]
     assert named == [*own, ("VirtualService", "front")]
     routes = [objects[-1]["spec"]["virtualHost"]["routes"] for objects in (before, after)]
-    [(at_first, then)] = [pair for pair in zip(*routes, strict=True) if pair[0] != pair[1]]
-    assert at_first["matchers"][0] == {"exact": "/one"}  # which leads to this island alone: it is to see its own name
-    assert then == {**at_first, "options": {**at_first["options"], "autoHostRewrite": True}}
+    differing = [pair for pair in zip(*routes, strict=True) if pair[0] != pair[1]]
+    # Its own route, the one that leads to it alone, and the one that lists it: it is to see its own name.
+    assert [at_first["matchers"][0] for at_first, _ in differing] == [
+        {"prefix": "/", "headers": [{"name": "x-island", "value": "us"}]},
+        {"exact": "/one"},
+        {"prefix": "/"},
+    ]
+    for at_first, then in differing:
+        assert then == {**at_first, "options": {**at_first["options"], "autoHostRewrite": True}}
 
 
 def test_a_parameter_is_set_from_outside() -> None:

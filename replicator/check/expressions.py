@@ -8,7 +8,7 @@ from typing import Any
 from replicator.check.project import User, all_documents, children_of, set_at, users_of
 from replicator.diagnostics import Diagnostic, Related
 from replicator.expression.template import parse
-from replicator.model import IslandSet, IslandType, Project, Resource
+from replicator.model import PROVIDERS, IslandSet, IslandType, Project, Resource, Routing
 from replicator.parser.source import Mapping, Node, Scalar
 from replicator.scope import ISLAND, MAX_LET_DEPTH, Scope, island_attributes, keys, let_kinds, let_reads, scalars
 
@@ -182,6 +182,10 @@ def _no_expressions(*nodes: Node | None) -> Iterator[Diagnostic]:
             yield Diagnostic("R0406", "this field is literal: it decides names and structure", place)
 
 
+_LITERAL_OF_ROUTING = (*("provider", *PROVIDERS, "gateway", "params", "each", "tls", "delegation", "tests"),)
+_LITERAL_OF_ROUTE = ("name", "redirect", "timeout", "retries", "cors", "fault")
+
+
 def literal_fields(project: Project) -> Iterator[Diagnostic]:
     for island_type in project.types:
         spec = island_type.node
@@ -193,10 +197,10 @@ def literal_fields(project: Project) -> Iterator[Diagnostic]:
             yield from _no_expressions(*override.globs)
     for routing in project.routings:
         spec = routing.node
-        yield from _no_expressions(*(spec.get("spec", field) for field in ("provider", "gloo", "params")))
+        yield from _no_expressions(*(spec.get("spec", field) for field in _LITERAL_OF_ROUTING))
         for route in routing.routes:
             yield from _no_expressions(route.each, route.port, *(d.port for d in route.to))
-            yield from _no_expressions(*(route.node.get(field) for field in ("name", "redirect", "timeout", "retries")))
+            yield from _no_expressions(*(route.node.get(field) for field in _LITERAL_OF_ROUTE))
     for document in all_documents(project):
         yield from _no_expressions(document.node.get("metadata"))
         for key in keys(document.node):
@@ -218,17 +222,22 @@ def set_expressions(project: Project) -> Iterator[Diagnostic]:
 
 def routing_expressions(project: Project) -> Iterator[Diagnostic]:
     for routing in project.routings:
-        plain = Scope(routing.params)
+        whole = _routing_scope(project, routing, routing.each)
         for host in routing.hosts:
-            yield from plain.judge(host)
+            yield from whole.judge(host)
         for route in routing.routes:
-            each = set_at(project, route.each.text) if route.each else None
-            scope = plain
-            if route.each and each is None:  # which is said when the Set is looked up
-                scope = Scope(routing.params, frozenset(ISLAND))
-            if each is not None:
-                attributes = island_attributes(each.model) | _inherited(project, each)
-                scope = Scope(routing.params, attributes, parent=each.inside)
-            for field in ("match", "to", "rewrite", "respond"):
+            scope = _routing_scope(project, routing, route.each) if route.each else whole
+            for field in ("match", "to", "rewrite", "respond", "headers", "mirror"):
                 for scalar in scalars(route.node.get(field)):
                     yield from scope.judge(scalar)
+
+
+def _routing_scope(project: Project, routing: Routing, each: Scalar | None) -> Scope:
+    """What the texts of a Routing, or of a route, may name: `island` where it is one of each island."""
+    if each is None:
+        return Scope(routing.params)
+    found = set_at(project, each.text)
+    if found is None:  # which is said when the Set is looked up
+        return Scope(routing.params, frozenset(ISLAND))
+    attributes = island_attributes(found.model) | _inherited(project, found)
+    return Scope(routing.params, attributes, parent=found.inside)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from replicator import names
 from replicator.check.project import sets_of
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
-from replicator.model import IslandSet, IslandType, Project, Unit, UnitPort
+from replicator.model import IslandSet, IslandType, Project, Serverless, Unit, UnitPort
 from replicator.parser.source import Mapping, Scalar, Sequence
 
 
@@ -34,6 +34,8 @@ def type_ports(project: Project) -> Iterator[Diagnostic]:
 def implementations(project: Project) -> Iterator[Diagnostic]:
     for island_type in project.types:
         for one in island_type.implementations.values():
+            if isinstance(one, Serverless):
+                continue
             if one.port is None and not one.ports:
                 hint = "port: 443 for all ports of the Type, or ports: {http: 443} for those that the host offers"
                 yield Diagnostic("R0202", 'missing field "port"', one.place, hint=hint)

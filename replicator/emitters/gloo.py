@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from replicator.diagnostics import Diagnostic
 from replicator.durations import seconds
 from replicator.kinds import routing_rank
-from replicator.routes import Backend, Condition, Forward, Redirect, Respond, Rule, Table, Test
-from replicator.tree import COMPILER, List, Manifest, Map, Origin, Repeat, Text, Tree, leaf, mapping, text, tree
+from replicator.routing.rules import Action, Backend, Condition, Forward, Redirect, Respond, Rule, Table, Test
+from replicator.tree import COMPILER, Hole, List, Manifest, Map, Origin, Repeat, Text, Tree, leaf, mapping, text, tree
 
 _REDIRECTS = {
     301: "MOVED_PERMANENTLY",
@@ -23,12 +24,12 @@ _REDIRECTS = {
 }
 
 
-def emit(table: Table) -> Iterator[Manifest]:
-    """The objects of a Routing, in the order in which they are applied."""
+def emit(table: Table) -> tuple[list[Manifest], list[Diagnostic]]:
+    """The objects of a Routing, in the order in which they are applied, and what stands in their way."""
     made = [_virtual_service(table)]
     if not _direct(table):
         made += [_upstream(table, backend) for backend in table.backends()]
-    yield from sorted(made, key=lambda one: (routing_rank(one.kind), one.over or _fixed(one.name)))
+    return sorted(made, key=lambda one: (routing_rank(one.kind), one.over or _fixed(one.name))), []
 
 
 def _fixed(name: Text) -> str:
@@ -66,7 +67,7 @@ def _upstream(table: Table, backend: Backend) -> Manifest:
         body=mapping(body, origin),
         origin=origin,
         over=backend.over,
-        inside=bool(backend.outside),
+        cases=backend.cases,
     )
 
 
@@ -102,21 +103,22 @@ def _static(backend: Backend) -> dict[str, Any]:
 def _virtual_service(table: Table) -> Manifest:
     routes: list[Tree] = []
     for rule in table.rules:
-        entries = tuple(_entries(table, rule))
-        routes += (Repeat(entries, rule.over),) if rule.over else entries
+        entries = tuple(_entries(table, rule, rule.action))
+        cases = tuple((case, tuple(_entries(table, rule, action))) for case, action in rule.cases)
+        routes += (Repeat(entries, rule.over, cases),) if rule.over else entries
     body = {
         "apiVersion": "gateway.solo.io/v1",
         "kind": "VirtualService",
         "metadata": _metadata(table, (table.name,), table.namespace),
-        "spec": {"virtualHost": {"domains": list(table.hosts), "routes": List(tuple(routes))}},
+        "spec": {"virtualHost": {"domains": [*table.hosts], "routes": List(tuple(routes))}},
     }
     origin = Origin(table.place, "routing")
     name, namespace = (table.name,), (table.namespace,)
     return Manifest("gateway.solo.io/v1", "VirtualService", name, namespace, mapping(body, origin), origin)
 
 
-def _entries(table: Table, rule: Rule) -> Iterator[Map]:
-    """A rule as routes: more than one where its matchers need different rewrites."""
+def _entries(table: Table, rule: Rule, action: Action) -> Iterator[Map]:
+    """A rule with an action as routes: more than one where its matchers need different rewrites."""
     groups: list[tuple[Text | None, list[Map]]] = []
     for condition in rule.conditions:
         for matcher, rewrite in _matchers(condition, rule.rewrite):
@@ -126,13 +128,13 @@ def _entries(table: Table, rule: Rule) -> Iterator[Map]:
                 groups.append((rewrite, [matcher]))
     for rewrite, matchers in groups:
         fields: dict[str, Any] = {"name": rule.name or ..., "matchers": matchers}
-        if isinstance(rule.action, Forward):
-            fields["routeAction"] = _route_action(table, rule.action)
-            fields["options"] = _options(rule.action, rewrite)
-        elif isinstance(rule.action, Redirect):
-            fields["redirectAction"] = _redirect(rule.action, rewrite)
+        if isinstance(action, Forward):
+            fields["routeAction"] = _route_action(table, action)
+            fields["options"] = _options(action, rewrite)
+        elif isinstance(action, Redirect):
+            fields["redirectAction"] = _redirect(action, rewrite)
         else:
-            fields["directResponseAction"] = _response(rule.action)
+            fields["directResponseAction"] = _response(action)
         yield mapping(fields, Origin(rule.place, "routing"))
 
 
@@ -180,9 +182,17 @@ def _route_action(table: Table, action: Forward) -> dict[str, Any]:
         return {"single": _destination(table, action.targets[0].backend)}
     destinations: list[Tree] = []
     for target in action.targets:
-        entry = tree({"weight": target.weight, "destination": _destination(table, target.backend)}, COMPILER)
-        destinations.append(Repeat((entry,), target.over) if target.over else entry)
+        entry = _weighted(table, target.weight, target.backend)
+        cases = tuple(
+            (case, (_weighted(table, target.weight, backend),) if backend is not None else ())
+            for case, backend in target.cases
+        )
+        destinations.append(Repeat((entry,), target.over, cases) if target.over else entry)
     return {"multi": {"destinations": List(tuple(destinations))}}
+
+
+def _weighted(table: Table, weight: int | Hole, backend: Backend) -> Tree:
+    return tree({"weight": weight, "destination": _destination(table, backend)}, COMPILER)
 
 
 def _destination(table: Table, backend: Backend) -> dict[str, Any]:
@@ -198,7 +208,7 @@ def _options(action: Forward, rewrite: Text | None) -> dict[str, Any]:
         options["prefixRewrite"] = rewrite
     if action.host is not None:
         options["hostRewrite"] = action.host
-    elif any(target.backend.named for target in action.targets):
+    elif any(backend.authority for target in action.targets for backend in target.backends()):
         options["autoHostRewrite"] = True  # hosts outside see their own name; to Services it makes no difference
     if action.retries is not None:
         options["retries"] = {

@@ -89,6 +89,17 @@ class Island:
         return str(self.entry.data.get("implementation", "")) if isinstance(self.entry, MappingNode) else ""
 
     @property
+    def state(self) -> str:
+        """active, draining or drained: its own, or that of an island around it, whichever is further."""
+        own = str(self.entry.data.get("state", STATES[0])) if isinstance(self.entry, MappingNode) else STATES[0]
+        return own if self.parent is None else max(own, self.parent.state, key=STATES.index)
+
+    @property
+    def case(self) -> str:
+        """What routes depend on: its state and its implementation."""
+        return f"{self.state}/{self.implementation}"
+
+    @property
     def weight(self) -> int:
         """The island's weight; that of an island inside another multiplies with the other's."""
         own = int(self.entry.data.get("weight", 1)) if isinstance(self.entry, MappingNode) else 1
@@ -117,6 +128,8 @@ class Island:
         return value
 
 
+STATES = ("active", "draining", "drained")
+USUAL = "active/"  # the case of an island that nothing is said of
 Evaluate = Callable[[Expr, Island], Any]
 
 
@@ -127,8 +140,8 @@ class SetPlan:
     `path` is the Set's name, after those of the Sets that it is inside of: `region/cell`; `above` is the plan of the
     Set around it, whose islands each have such a Set of their own. `varying` are the atoms whose values differ between
     islands; all else may be filled in once. `evaluate` runs an expression of the Type for an island. `individual`
-    says that an entry gives its island an implementation or patches of its own; `aggregated` are the ports of the Type
-    that somebody calls of all islands at once.
+    says that an entry gives its island a state, an implementation or patches of its own; `aggregated` are the ports of
+    the Type that somebody calls of all islands at once.
     """
 
     model: IslandSet
@@ -149,6 +162,12 @@ class SetPlan:
     def root(self) -> SetPlan:
         """The plan of the outermost Set."""
         return self if self.above is None else self.above.root
+
+    def cases(self) -> list[str]:
+        """The cases of its islands, in order."""
+        if not self.individual and (self.above is None or self.above.cases() == [USUAL]):
+            return [USUAL] if len(self.islands) else []
+        return sorted({island.case for island in self.islands})
 
     @property
     def own_namespaces(self) -> bool:

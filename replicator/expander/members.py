@@ -149,6 +149,9 @@ class Counted(Sequence[Island]):
         return Island(self._plan, str(ordinal), ordinal, self._layers.own(str(ordinal), None), None)
 
 
+_APART = frozenset(["implementation", "patches", "state"])
+
+
 def keyed(plan: SetPlan, entries: MappingNode, layers: Layers, room: int, found: list[Diagnostic]) -> Sequence[Island]:
     if len(entries.items) > room:
         found.append(_too_many(len(entries.items), room, entries.place))
@@ -161,7 +164,7 @@ def keyed(plan: SetPlan, entries: MappingNode, layers: Layers, room: int, found:
             found.append(Diagnostic("R0501", f"`{key}` is no key of an island", entries.key_place(key), hint=hint))
             continue
         given = entry.items if isinstance(entry, MappingNode) else {}
-        if "implementation" in given or "patches" in given:
+        if not _APART.isdisjoint(given):
             plan.individual = True
         node = given.get("params")
         own = layers.own(key, node if isinstance(node, MappingNode) else None)

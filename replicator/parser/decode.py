@@ -8,9 +8,12 @@ from typing import Any, TypeVar, cast
 from replicator.diagnostics import Diagnostic
 from replicator.hosts import FIELDS
 from replicator.model import (
+    DESTINATIONS,
+    PROVIDERS,
     Declared,
     Destination,
     External,
+    FunctionCall,
     IslandSet,
     IslandType,
     Match,
@@ -22,6 +25,7 @@ from replicator.model import (
     Resource,
     Route,
     Routing,
+    Serverless,
     TypePort,
     Unit,
     UnitPort,
@@ -141,9 +145,8 @@ def _island_type(root: MappingNode, found: list[Diagnostic]) -> IslandType:
             for node in _elements(spec.get("references"))
         ),
         implementations={
-            name: _external(name, cast(MappingNode, node.get("external")), spec)
+            name: _implementation(name, cast(MappingNode, node), spec)
             for name, node in _entries(spec.get("implementations"))
-            if isinstance(node, MappingNode)
         },
         external={
             kind: tuple(cast(Scalar, item) for item in _elements(node)) for kind, node in _entries(spec.get("external"))
@@ -171,8 +174,12 @@ def _type_port(name: str, ports: MappingNode, node: Node) -> TypePort:
     return TypePort(name, unit, service, cast(Scalar, fields["port"]), ports.key_place(name))
 
 
-def _external(name: str, node: MappingNode, spec: MappingNode) -> External:
+def _implementation(name: str, given: MappingNode, spec: MappingNode) -> External | Serverless:
     place = cast(MappingNode, spec.items["implementations"]).key_place(name)
+    kind, only = next(iter(given.items.items()))
+    node = cast(MappingNode, only)
+    if kind == "function":
+        return Serverless(name, function_call(node), node, place)
     return External(
         name=name,
         host=cast(Scalar, node.items["host"]),
@@ -263,6 +270,7 @@ def _set(metadata: Metadata, root: MappingNode, spec: MappingNode) -> IslandSet:
         form=data.get("form", "copies"),
         workload=data.get("workload", "StatefulSet"),
         reserved=frozenset(data.get("reserved", ())),
+        drained=spec.get("drained"),
         stateful_set=_map(spec.get("statefulSet")),
         node=root,
     )
@@ -290,10 +298,15 @@ def _routing(root: MappingNode, found: list[Diagnostic]) -> Routing:
     return Routing(
         metadata=_metadata(root),
         provider=provider,
-        settings={name: spec.data.get(name, {}) for name in ("gloo",)},
+        settings={name: spec.data.get(name, {}) for name in PROVIDERS},
+        gateway=_map(spec.get("gateway")),
         params=_params(spec.get("params"), found),
+        each=_scalar(spec.get("each")),
         hosts=tuple(cast(Scalar, node) for node in _elements(spec.items["hosts"])),
+        tls=_map(spec.get("tls")),
+        delegation=spec.data.get("delegation", "none"),
         routes=tuple(_route(cast(MappingNode, node)) for node in _elements(spec.items["routes"])),
+        tests=tuple(cast(MappingNode, node) for node in _elements(spec.get("tests"))),
         node=root,
     )
 
@@ -318,6 +331,10 @@ def _route(node: MappingNode) -> Route:
         rewrite=_map(node.get("rewrite")),
         timeout=_scalar(node.get("timeout")),
         retries=_map(node.get("retries")),
+        headers=_map(node.get("headers")),
+        cors=_map(node.get("cors")),
+        mirror=_destination(mirror) if (mirror := _map(node.get("mirror"))) is not None else None,
+        fault=_map(node.get("fault")),
         node=node,
         place=node.items["name"].place
         if "name" in node.items
@@ -350,6 +367,15 @@ def _value_tests(node: Node | None) -> Iterable[ValueTest]:
 
 
 def _destination(node: MappingNode) -> Destination:
-    kind = next((word for word in ("island", "spread", "service") if word in node.items), "")
-    target = cast(Scalar, node.items.get(kind))
-    return Destination(kind, target, _scalar(node.get("port")), node.data.get("weight", 1), node.place)
+    kind = next((word for word in DESTINATIONS if word in node.items), "")
+    target = node.items.get(kind)
+    call = function_call(target) if isinstance(target, MappingNode) else None
+    named = target if isinstance(target, Scalar) else None
+    weight, tls = node.data.get("weight", 1), node.data.get("tls", True)
+    return Destination(kind, named, call, _scalar(node.get("port")), tls, weight, node, node.place)
+
+
+def function_call(node: MappingNode) -> FunctionCall:
+    """A function as it is written: its one field says whose it is."""
+    vendor, fields = next(iter(node.items.items()))
+    return FunctionCall(vendor, cast(MappingNode, fields))

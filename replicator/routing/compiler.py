@@ -1,0 +1,501 @@
+"""Routings to neutral tables of rules: what a request must be like and where it goes, whatever the provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from replicator import names
+from replicator.binder import BoundSet
+from replicator.context import ISLAND_NAME
+from replicator.diagnostics import Diagnostic, Place, Related
+from replicator.durations import nanoseconds
+from replicator.expander.islands import USUAL, Plan, SetPlan
+from replicator.expression.values import text_of
+from replicator.model import Route, Routing
+from replicator.parser.source import Mapping as MappingNode
+from replicator.parser.source import Node, Scalar
+from replicator.parser.source import Sequence as SequenceNode
+from replicator.routing.destinations import MAX_WEIGHTS, Destinations
+from replicator.routing.features import column_of, refusals
+from replicator.routing.matches import condition, names_island, tells_apart
+from replicator.routing.rules import (
+    EVERYTHING,
+    Action,
+    Aws,
+    Azure,
+    Backend,
+    Case,
+    Cors,
+    Fault,
+    Forward,
+    Gateway,
+    HeaderChange,
+    Knative,
+    Mirror,
+    Redirect,
+    Respond,
+    Rule,
+    Table,
+    Target,
+    Tls,
+    Use,
+    takes_all,
+)
+from replicator.routing.texts import Texts, is_header, is_host, sample
+from replicator.sources import Ruled
+from replicator.tree import Hole, Text, text
+
+DEFAULT_TIMEOUT = "15s"
+MAX_DURATION = 315_576_000_000 * 10**9  # nanoseconds of protobuf's Duration: 10,000 years
+MAX_BODY = 4096  # bytes of a fixed response (Envoy: max_direct_response_body_size_bytes)
+MANY = 16  # destinations of a rule, and hosts of a route, in Gateway API
+DRAINED = 503  # the status that answers for a drained island
+
+
+def compile_routing(
+    routing: Routing, plan: Plan, bound: Mapping[str, BoundSet], provider: str = ""
+) -> tuple[Table | None, list[Diagnostic]]:
+    """The table of a Routing, for its own provider unless another is given; None where something in it is wrong."""
+    compiler = _Compiler(routing, plan, bound, provider or routing.provider)
+    table = compiler.table()
+    found = [*compiler.texts.found, *refusals(compiler.uses, table.column)]
+    return (table if all(one.severity != "error" for one in found) else None), found
+
+
+def unique_hosts(tables: Iterable[Table]) -> Iterable[Diagnostic]:
+    """One Routing per host and gateway."""
+    first: dict[tuple[str, str, str], Table] = {}
+    for table in tables:
+        gateway = table.gateway
+        where = (gateway.namespace, gateway.name) if gateway is not None else ("", "")
+        for host in _every_host(table):
+            earlier = first.setdefault((*where, host.lower()), table)
+            if earlier is not table:
+                related = (Related("it is there too", earlier.place),)
+                yield Diagnostic("R0707", f"the host `{host}` is in two Routings", table.place, related=related)
+
+
+def _every_host(table: Table) -> Iterable[str]:
+    for host in table.hosts:
+        if all(isinstance(part, str) for part in host):
+            yield "".join(part for part in host if isinstance(part, str))
+        else:
+            for island in table.islands[table.over]:
+                yield "".join(part if isinstance(part, str) else text_of(part.source.value(island)) for part in host)
+
+
+class _Compiler:
+    def __init__(self, routing: Routing, plan: Plan, bound: Mapping[str, BoundSet], provider: str) -> None:
+        self.routing = routing
+        self.plan = plan
+        self.provider = provider
+        self.settings = routing.settings[provider]
+        self.uses: list[Use] = []
+        self.texts = Texts(plan.routing_params[routing.name])
+        self.say = self.texts.say
+        straight = self.settings.get("destinations") == "kube"
+        self.destinations = Destinations(routing, plan, bound, self.texts, self.use, straight)
+        self.whole = self.destinations.set_of(routing.each) if routing.each is not None else None
+        self.over: set[str] = set()
+
+    def use(self, feature: str, place: Place, detail: str = "") -> None:
+        self.uses.append(Use(feature, place, detail))
+
+    def table(self) -> Table:
+        routing = self.routing
+        metadata = routing.metadata
+        if not metadata.namespace:
+            hint = "metadata: {namespace: …}: routes name Services and hosts across namespaces"
+            self.say("R0704", "a Routing needs a namespace", metadata.name_node.place, hint)
+        upstreams = routing.node.get("spec", "gloo", "namespace")
+        if upstreams is not None and not names.is_label(upstreams.data):
+            self.say("R0304", f"`{upstreams.data}` is no namespace's name", upstreams.place)
+        rules = [rule for route in routing.routes if (rule := self.rule(route)) is not None]
+        self.reachable(rules)
+        gateway = self.gateway()
+        hosts = self.hosts()
+        over = self.whole.path if self.whole is not None else ""
+        return Table(
+            name=routing.name,
+            namespace=metadata.namespace,
+            labels=metadata.labels,
+            provider=self.provider,
+            column=column_of(self.provider, self.settings),
+            settings=self.settings,
+            hosts=hosts,
+            rules=tuple(rules),
+            place=metadata.name_node.place,
+            places=self.texts.places,
+            over=over,
+            gateway=gateway,
+            tls=self.tls(gateway),
+            delegation=routing.delegation,
+            islands={path: self.plan.sets[path].islands for path in sorted(self.over | ({over} if over else set()))},
+            uses=tuple(self.uses),
+            tests=tuple(self.test(node) for node in routing.tests),
+        )
+
+    def reachable(self, rules: Sequence[Rule]) -> None:
+        """What follows a rule that takes every request gets none."""
+        first: dict[Any, Rule] = {}
+        for rule in rules:
+            same = [first.get(condition) for condition in rule.conditions]
+            if rule.conditions and all(one is not None for one in same) and same[0] is not None:
+                related = Related("it has the same match", same[0].place)
+                self.say("R0702", "no request reaches this route", rule.place, "give it another match", related)
+            for one in rule.conditions if not rule.over else ():
+                first.setdefault(one, rule)
+        for number, rule in enumerate(rules):
+            if any(takes_all(condition) for condition in rule.conditions):
+                for hidden in rules[number + 1 :]:
+                    related = Related("it matches every request", rule.place)
+                    self.say("R0702", "no request reaches this route", hidden.place, "put it before", related)
+                return
+
+    def hosts(self) -> tuple[Text, ...]:
+        hosts: dict[Text, Text] = {}
+        for scalar in self.routing.hosts:
+            host = self.texts.text(scalar)
+            shown = sample(host, "x")
+            if not is_host(shown):
+                self.say("R0706", f"`{shown}` is no host", scalar.place, "shop.example.com, or *.example.com")
+            elif self.whole is not None and not names_island(host, self.whole):
+                hint = "use {{ island.key }} in it" if self.whole.above is None else "use {{ island.name }} in it"
+                self.say("R0703", "every island would have this host", scalar.place, hint)
+            if any(isinstance(part, Hole) for part in host):
+                host = (Hole("text", Ruled(host, names.VIRTUAL_HOST)),)
+                self.texts.places.update({part.source: scalar.place for part in host if isinstance(part, Hole)})
+            lowered = text(*(part.lower() if isinstance(part, str) else part for part in host))
+            if lowered in hosts:
+                self.say("R0707", f"the host `{shown}` is written twice", scalar.place, "remove one of them")
+            hosts[lowered] = host
+            if shown == "*":
+                self.use("hosts.any", scalar.place)
+            if ":" in shown:
+                self.use("hosts.port", scalar.place)
+        if len(hosts) > MANY:
+            self.use("hosts.many", self.routing.hosts[MANY].place)
+        return tuple(hosts.values())
+
+    def gateway(self) -> Gateway | None:
+        node = self.routing.gateway
+        metadata = self.routing.metadata
+        if node is None:
+            if not (self.provider == "istio" and self.settings.get("mesh")):
+                self.use("gateway.none", metadata.name_node.place)
+            return None
+        data = node.data
+        create = node.items.get("create")
+        place = node.place
+        if create is None and "name" not in data:
+            self.say("R0202", 'missing field "name"', place, "the Gateway that exists, or create: {…}")
+        if create is not None and "section" in data:
+            self.say(
+                "R0205",
+                "`section` and `create` at once",
+                node.key_place("section"),
+                "a Gateway that is made has its own",
+            )
+        if "section" in data:
+            self.use("gateway.section", node.key_place("section"))
+        for field in ("name", "namespace"):
+            if field in data and not names.is_subdomain(data[field]):
+                self.say("R0304", f"`{data[field]}` is no {field} of a Gateway", node.items[field].place)
+        made = create.data if isinstance(create, MappingNode) else {}
+        if create is not None:
+            self.use("gateway.create", place)
+            if "class" not in made:
+                self.use("gateway.class", create.place)
+        return Gateway(
+            name=data.get("name", self.routing.name),
+            namespace=data.get("namespace", metadata.namespace),
+            place=place,
+            create=create is not None,
+            of_class=made.get("class", ""),
+            selector=made.get("selector", {"istio": "ingressgateway"}),
+            port=made.get("port", 0),
+            section=data.get("section", ""),
+        )
+
+    def tls(self, gateway: Gateway | None) -> Tls | None:
+        node = self.routing.tls
+        if node is None:
+            return None
+        self.use("tls" if gateway is not None and gateway.create else "tls.existing", node.place)
+        secret = self.destinations.secret(node.items["secret"])
+        assert secret is not None
+        return Tls(secret, node.data.get("redirect", False), node.place)
+
+    def test(self, node: MappingNode) -> Case:
+        data = node.data
+        return Case(data.get("name", ""), data["request"], data["expect"], node.place)
+
+    # Rules
+
+    def rule(self, route: Route) -> Rule | None:
+        each = self.destinations.set_of(route.each) if route.each else None
+        if route.each and each is None:
+            return None
+        if route.each and self.routing.each is not None:
+            message = "the whole Routing is one of each island already"
+            self.say("R0205", message, route.each.place, "remove `each` here, or from the Routing")
+            return None
+        conditions = tuple(condition(match, self.texts, self.use) for match in route.matches) or (EVERYTHING,)
+        if each is not None and len(each.islands) > 1 and not any(tells_apart(one, each) for one in conditions):
+            hint = "use {{ island.key }} in its match" if each.above is None else "use {{ island.name }} in its match"
+            message = "the first island of this route hides all the others: its match is the same for all"
+            self.say("R0703", message, route.place, hint)
+        own = each or self.whole
+        actions = self.actions(route, own)
+        if not actions or (own is not None and not own.islands):
+            return None
+        if own is not None:
+            self.over.add(own.path)
+        usual = actions.get(USUAL, next(iter(actions.values())))
+        return Rule(
+            name=text(f"{route.name}-", ISLAND_NAME) if each and route.name else text(route.name),
+            conditions=conditions,
+            action=usual,
+            rewrite=self.rewrite(route),
+            over=each.path if each else "",
+            place=route.place,
+            route=route.name,
+            cases=tuple((case, action) for case, action in actions.items() if action != usual),
+        )
+
+    def rewrite(self, route: Route) -> Text | None:
+        prefix = route.rewrite.items.get("prefix") if route.rewrite else None
+        if route.redirect is not None:
+            prefix = route.redirect.items.get("prefix")
+        if not isinstance(prefix, Scalar):
+            return None
+        for match in route.matches:
+            if match.path is not None and match.path[0] == "regex":
+                message = "a regular expression has no prefix that could be rewritten"
+                self.say("R0708", message, prefix.place, "match a `prefix` or an `exact` path")
+        return self.texts.path(prefix, "prefix")
+
+    # Actions
+
+    def actions(self, route: Route, own: SetPlan | None) -> dict[str, Action]:
+        """What happens to the requests of a route, by the case of the island that it is of; none where it is wrong."""
+        if route.redirect is not None:
+            return {USUAL: self.redirect(route, route.redirect)}
+        if route.respond is not None:
+            self.use("respond", route.respond.place)
+            return {USUAL: self.response(route.respond)}
+        if route.to or own is None:
+            targets = [target for one in route.to for target in self.destinations.targets(one, route)]
+            if not targets and route.to and route.weighted and not self.texts.found:
+                self.say("R0705", "no island is active: nobody would get a request", route.place)
+            self.mixture(targets, route)
+            action = self.forward(route, tuple(targets)) if targets else None
+            return {USUAL: action} if action is not None else {}
+        return self.to_own_island(route, own)
+
+    def to_own_island(self, route: Route, own: SetPlan) -> dict[str, Action]:
+        cases = own.cases()
+        live = [case for case in cases if not case.startswith("drained/")]
+        made: dict[str, Action] = {}
+        for case, backend in self.destinations.of_set(own, route.port, route.place, live).items():
+            action = self.forward(route, (Target(backend, 1),))
+            if action is not None:
+                made[case] = action
+        for case in cases:
+            if case.startswith("drained/"):
+                answer = own.model.drained
+                self.use("drained", answer.place if answer is not None else route.place)
+                made[case] = self.response(answer) if answer is not None else Respond(DRAINED, ())
+        return made
+
+    def mixture(self, targets: Sequence[Target], route: Route) -> None:
+        """What is special about several destinations of one route."""
+        number = 0
+        backends: list[Backend] = []
+        for target in targets:
+            if target.over:
+                self.over.add(target.over)
+                left_out = {case for case, backend in target.cases if backend is None}
+                islands = self.plan.sets[target.over].islands
+                number += sum(island.case not in left_out for island in islands) if left_out else len(islands)
+            else:
+                number += 1
+            backends += target.backends()
+        if number > MANY:
+            self.use("targets.many", route.place, f"{number:,}")
+        given = route.rewrite.items.get("host") if route.rewrite else None
+        if len(backends) < 2 and not (targets and targets[0].over and number > 1):
+            return
+        calls = [backend.function for backend in backends]
+        hosts = {(one.over, one.authority) for one in backends if not isinstance(one.function, (Aws, Knative))}
+        if any(isinstance(call, Knative) for call in calls) and given is None:
+            self.use("mixed.knative", route.place)
+        elif given is None and any(authority for _, authority in hosts) and (len(hosts) > 1 or number > len(backends)):
+            self.use("mixed.host", route.place)
+        if any(isinstance(call, Azure) for call in calls):
+            self.use("mixed.azure", route.place)
+
+    def forward(self, route: Route, targets: tuple[Target, ...]) -> Forward | None:
+        weights = [target.weight for target in targets]
+        if sum(weight for weight in weights if isinstance(weight, int)) > MAX_WEIGHTS:
+            self.say("R0705", f"the weights add up to more than {MAX_WEIGHTS:,}", route.place)
+        if all(weight == 0 for weight in weights):
+            self.say("R0705", "all weights are zero: nobody would get a request", route.place)
+        host = route.rewrite.items.get("host") if route.rewrite else None
+        self.durations(route)
+        if route.retries is not None:
+            self.use("retries", route.retries.place)
+        mirror = self.mirror(route)
+        if route.mirror is not None and mirror is None:
+            return None
+        return Forward(
+            targets=targets,
+            timeout=route.timeout.text if route.timeout else DEFAULT_TIMEOUT,
+            retries=route.retries.data if route.retries else None,
+            host=self.texts.host(host) if isinstance(host, Scalar) else None,
+            request=self.header_change(route.headers, "request"),
+            response=self.header_change(route.headers, "response"),
+            cors=self.cors(route.cors),
+            mirror=mirror,
+            fault=self.fault(route.fault),
+        )
+
+    def durations(self, route: Route) -> None:
+        tries = route.retries.items.get("perTryTimeout") if route.retries else None
+        wait = route.fault.get("delay", "duration") if route.fault else None
+        age = route.cors.items.get("maxAge") if route.cors else None
+        for scalar in (route.timeout, tries, wait, age):
+            if isinstance(scalar, Scalar) and nanoseconds(scalar.text) > MAX_DURATION:
+                self.say("R0706", f"`{scalar.text[:40]}` is longer than proxies can count", scalar.place)
+
+    def header_change(self, node: MappingNode | None, of: str) -> HeaderChange:
+        change = node.items.get(of) if node is not None else None
+        if not isinstance(change, MappingNode):
+            return HeaderChange()
+        self.use("headers", change.place)
+        seen: dict[str, str] = {}
+        given: dict[str, tuple[tuple[str, Text], ...]] = {}
+        for field in ("add", "set"):
+            values = change.items.get(field)
+            made: list[tuple[str, Text]] = []
+            for name, value in values.items.items() if isinstance(values, MappingNode) else ():
+                assert isinstance(values, MappingNode) and isinstance(value, Scalar)
+                self.header_name(name, values.key_place(name), seen)
+                content = self.texts.text(value)
+                if not content:
+                    self.say("R0706", f"the header `{name}` has no value", value.place, "remove takes a header away")
+                made.append((name.lower(), content))
+            given[field] = tuple(sorted(made, key=lambda one: one[0]))
+        removed = change.items.get("remove")
+        gone: list[str] = []
+        for one in removed.items if isinstance(removed, SequenceNode) else ():
+            assert isinstance(one, Scalar)
+            self.header_name(one.text, one.place, seen)
+            gone.append(one.text.lower())
+        return HeaderChange(given["add"], given["set"], tuple(sorted(gone)))
+
+    def header_name(self, name: str, place: Place, seen: dict[str, str]) -> None:
+        lowered = name.lower()
+        if not is_header(name):
+            self.say("R0706", f"`{name}` is no header's name", place)
+        elif lowered == "host" or lowered.startswith((":", "x-envoy-")):
+            self.say("R0706", f"the header `{name}` is the proxy's own", place, "rewrite: {host: …} changes the Host")
+        elif lowered in seen:
+            self.say("R0706", f"the header `{lowered}` is changed twice", place)
+        seen[lowered] = name
+
+    def cors(self, node: MappingNode | None) -> Cors | None:
+        if node is None:
+            return None
+        self.use("cors", node.place)
+        data = node.data
+        origins = tuple(data["allowOrigins"])
+        credentials = data.get("allowCredentials", False)
+        if credentials and "*" in origins:
+            hint = "name the origins"
+            self.say("R0706", "browsers take no credentials where any origin is allowed", node.place, hint)
+        for scalar in _scalars(node.items["allowOrigins"]):
+            scheme, separator, host = scalar.text.partition("://")
+            if scalar.text != "*" and not (separator and scheme in ("http", "https") and is_host(host)):
+                hint = "https://shop.example.com, or *"
+                self.say("R0706", f"`{scalar.text}` is no origin", scalar.place, hint)
+        for field in ("allowHeaders", "exposeHeaders"):
+            for scalar in _scalars(node.items.get(field)):
+                if scalar.text != "*" and not is_header(scalar.text):
+                    self.say("R0706", f"`{scalar.text}` is no header's name", scalar.place)
+        age = node.items.get("maxAge")
+        if isinstance(age, Scalar) and nanoseconds(age.text) % 10**9:
+            self.say("R0706", f"`{age.text}` is no whole number of seconds", age.place)
+        return Cors(
+            origins=origins,
+            methods=tuple(data.get("allowMethods", ())),
+            headers=tuple(data.get("allowHeaders", ())),
+            expose=tuple(data.get("exposeHeaders", ())),
+            max_age=nanoseconds(age.text) // 10**9 if isinstance(age, Scalar) else None,
+            credentials=credentials,
+        )
+
+    def mirror(self, route: Route) -> Mirror | None:
+        if route.mirror is None:
+            return None
+        self.use("mirror", route.mirror.place)
+        if not route.mirror.kind:
+            self.say("R0202", "a mirror names nothing", route.mirror.place, "one of: island, service, host")
+            return None
+        backend = self.destinations.one(route.mirror)
+        return Mirror(backend, route.mirror.node.data.get("percent", 100)) if backend is not None else None
+
+    def fault(self, node: MappingNode | None) -> Fault | None:
+        if node is None:
+            return None
+        self.use("fault", node.place)
+        abort, delay = node.data.get("abort", {}), node.data.get("delay", {})
+        return Fault(
+            status=abort.get("status", 0),
+            abort_percent=abort.get("percent", 100) if abort else 0,
+            delay=delay.get("duration", ""),
+            delay_percent=delay.get("percent", 100) if delay else 0,
+        )
+
+    def redirect(self, route: Route, node: MappingNode) -> Redirect:
+        data = node.data
+        host = node.items.get("host")
+        if isinstance(host, Scalar):
+            self.texts.host(host)
+        for field in ("path", "prefix"):
+            scalar = node.items.get(field)
+            if isinstance(scalar, Scalar):
+                self.texts.path(scalar, "exact")
+        if "path" in data and "prefix" in data:
+            self.say("R0205", "a redirect to a path and to a prefix at once", node.key_place("prefix"))
+        if "prefix" in data and not all(
+            match.path and match.path[0] == "exact" for match in route.matches or (None,) if match
+        ):
+            self.use("redirect.prefix", node.key_place("prefix"))
+        if data.get("stripQuery"):
+            self.use("redirect.stripQuery", node.key_place("stripQuery"))
+        return Redirect(
+            scheme=data.get("scheme", ""),
+            host=data.get("host", ""),
+            port=data.get("port", 0),
+            path=data.get("path", ""),
+            prefix=data.get("prefix", ""),
+            status=data.get("status", 301),
+            strip_query=data.get("stripQuery", False),
+        )
+
+    def response(self, node: Node) -> Respond:
+        if not isinstance(node, MappingNode):
+            return Respond(node.data, ())
+        body = node.items.get("body")
+        if not isinstance(body, Scalar):
+            return Respond(node.data["status"], ())
+        if len(body.text.encode()) > MAX_BODY:
+            self.say("R0706", f"a body of more than {MAX_BODY:,} bytes", body.place, "Envoy takes no longer one")
+        return Respond(node.data["status"], self.texts.text(body))
+
+
+def _scalars(node: Node | None) -> Iterable[Scalar]:
+    if isinstance(node, SequenceNode):
+        yield from (one for one in node.items if isinstance(one, Scalar))

@@ -1,0 +1,261 @@
+"""What each provider can do: the one table that errors and the documentation come from.
+
+A column is a provider with its edition or flavor. A cell is empty where the feature is written as it is meant, holds a
+remark where that has a condition, or says (`No`) why it cannot be, and what to do instead.
+
+Sources: the CRDs and documents of Gloo Edge 1.22, Istio 1.30, Gateway API 1.6 (standard channel) and kgateway 2.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from replicator.diagnostics import Diagnostic
+from replicator.routing.rules import Use
+
+COLUMNS = {
+    "gloo": "Gloo Edge",
+    "gloo-enterprise": "Gloo Edge Enterprise",
+    "istio": "Istio",
+    "gateway-api": "Gateway API",
+    "kgateway": "Gateway API with kgateway",
+}
+
+
+class No(NamedTuple):
+    """The provider cannot do it: why, and the way out."""
+
+    reason: str
+    way_out: str
+
+
+class Feature(NamedTuple):
+    """A line of the table: what it is, and a cell for each column; one that is not there is empty."""
+
+    title: str
+    cells: Mapping[str, str | No] = MappingProxyType({})
+
+
+def column_of(provider: str, settings: dict[str, str]) -> str:
+    """The column of a provider with its settings."""
+    if provider == "gloo":
+        return "gloo-enterprise" if settings.get("edition") == "enterprise" else "gloo"
+    return "kgateway" if settings.get("flavor") == "kgateway" else provider
+
+
+def refusals(uses: Iterable[Use], column: str) -> Iterator[Diagnostic]:
+    """An error at each place that asks for what the provider cannot do."""
+    for use in uses:
+        cell = FEATURES[use.feature].cells.get(column, "")
+        if isinstance(cell, No):
+            detail = f" ({use.detail})" if use.detail else ""
+            message = f"{COLUMNS[column]} cannot do this: {cell.reason}{detail}"
+            yield Diagnostic("R0708", message, use.place, hint=cell.way_out)
+
+
+_OTHERS = "provider gloo or istio can"
+_NO_FIXED = No("Gateway API has no fixed responses", "flavor: kgateway, or let a Service answer")
+_REGEX = "regular expressions are the implementation's own (RE2, whole value, is assumed)"
+_ONE_HOST = No(
+    "all destinations of a route see one Host, and these need their own",
+    "give the island a route of its own, or let them share a Host by rewrite: {host: …}",
+)
+_ONE_PATH = No(
+    "the path of an Azure function takes the place of the request's, for all destinations of the route",
+    "give the function a route of its own",
+)
+_NATIVE = No("it does not invoke Lambda functions by itself", "give the function its `url` (a Function URL)")
+_KEYED = No("it cannot send the key that the function asks for", "authLevel: Anonymous, or provider gloo")
+_SIGNED = No("it does not sign requests with an identity token", "leave `audience` out, or provider gateway-api")
+_NEEDS_GATEWAY = No("routes belong to a Gateway, and none is named", "gateway: {name: NAME, namespace: NAMESPACE}")
+_OF_GATEWAY = No(
+    "certificates belong to the Gateway, and this one is not written here",
+    "leave `tls` out and name the Secret at the Gateway, or gateway: {create: …}",
+)
+_HOST_PORT = No("hosts have no port", "leave the port out: the Gateway's listener decides")
+
+FEATURES: dict[str, Feature] = {
+    "path.regex": Feature("match: path by `regex`", {"gateway-api": _REGEX, "kgateway": _REGEX}),
+    "header.regex": Feature("match: header by `regex`", {"gateway-api": _REGEX, "kgateway": _REGEX}),
+    "header.present": Feature(
+        "match: header is `present`",
+        {
+            "gateway-api": No("no match on presence", "{regex: '.*'}, where your implementation has it"),
+            "kgateway": "as a regular expression",
+        },
+    ),
+    "header.absent": Feature(
+        "match: header is `absent`",
+        {
+            column: No("no match on absence", "put the route for requests that have the header before this one")
+            for column in ("gateway-api", "kgateway")
+        },
+    ),
+    "query.regex": Feature("match: query by `regex`", {"gateway-api": _REGEX, "kgateway": _REGEX}),
+    "query.present": Feature(
+        "match: query parameter is `present`",
+        {
+            "gateway-api": No("no match on presence", "{regex: '.*'}, where your implementation has it"),
+            "kgateway": "as a regular expression",
+        },
+    ),
+    "method.other": Feature(
+        "match: methods beyond those of HTTP itself",
+        {
+            column: No("the method is none of GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH", _OTHERS)
+            for column in ("gateway-api", "kgateway")
+        },
+    ),
+    "respond": Feature("`respond`: a fixed response", {"gateway-api": _NO_FIXED, "kgateway": "DirectResponse"}),
+    "drained": Feature(
+        "the answer for a drained island (`each`)",
+        {
+            "gateway-api": No(
+                "Gateway API has no fixed responses, so nothing answers for the drained island",
+                "state: draining, or flavor: kgateway",
+            ),
+            "kgateway": "DirectResponse",
+        },
+    ),
+    "redirect.prefix": Feature(
+        "`redirect` of a prefix",
+        {"istio": No("a redirect replaces the whole path", "redirect: {path: …}, or match an exact path")},
+    ),
+    "redirect.stripQuery": Feature(
+        "`redirect` that drops the query",
+        {
+            column: No("a redirect keeps the query", "leave `stripQuery` out, or provider gloo")
+            for column in ("istio", "gateway-api", "kgateway")
+        },
+    ),
+    "retries": Feature(
+        "`retries`",
+        {
+            "gateway-api": No(
+                "retries are not in the standard channel", "flavor: kgateway, or leave them to the caller"
+            ),
+            "kgateway": "TrafficPolicy",
+        },
+    ),
+    "fault": Feature(
+        "`fault`",
+        {column: No("there is no fault injection", _OTHERS) for column in ("gateway-api", "kgateway")},
+    ),
+    "mirror": Feature("`mirror`", {"gloo": "to an Upstream", "gloo-enterprise": "to an Upstream"}),
+    "cors": Feature("`cors`"),
+    "headers": Feature("`headers`: add, set, remove"),
+    "targets.many": Feature(
+        "more than 16 destinations of a route",
+        {
+            column: No(
+                "a rule has at most 16 backendRefs", "fewer islands in one spread; provider gloo or istio has no limit"
+            )
+            for column in ("gateway-api", "kgateway")
+        },
+    ),
+    "mixed.host": Feature(
+        "one route, by weight, to destinations of which some need a Host of their own",
+        {
+            "gloo": "the Host follows the destination",
+            "gloo-enterprise": "the Host follows the destination",
+            "istio": "a Host for each destination",
+            "gateway-api": _ONE_HOST,
+            "kgateway": _ONE_HOST,
+        },
+    ),
+    "mixed.knative": Feature(
+        "one route, by weight, to a Knative Service and others",
+        {
+            "gloo": _ONE_HOST,
+            "gloo-enterprise": _ONE_HOST,
+            "istio": "a Host for each destination",
+            "gateway-api": _ONE_HOST,
+            "kgateway": _ONE_HOST,
+        },
+    ),
+    "mixed.azure": Feature(
+        "one route, by weight, to an Azure function and others",
+        {"istio": _ONE_PATH, "gateway-api": _ONE_PATH, "kgateway": _ONE_PATH},
+    ),
+    "function.aws": Feature("AWS Lambda, invoked", {"istio": _NATIVE, "gateway-api": _NATIVE, "kgateway": "Backend"}),
+    "function.aws.url": Feature(
+        "AWS Lambda that has a Function URL",
+        {
+            "gloo": "invoked, not called by its URL",
+            "gloo-enterprise": "invoked, not called by its URL",
+            "istio": "by its URL, unsigned",
+            "gateway-api": "by its URL, unsigned",
+            "kgateway": "invoked, not called by its URL",
+        },
+    ),
+    "function.aws.account": Feature(
+        "AWS Lambda of another account, or by a role",
+        {
+            column: No("it calls the function by its URL, without credentials", "leave `account` and `role` out")
+            for column in ("istio", "gateway-api")
+        },
+    ),
+    "function.azure": Feature(
+        "Azure Functions that ask for a key",
+        {"istio": _KEYED, "gateway-api": _KEYED, "kgateway": _KEYED},
+    ),
+    "function.azure.anonymous": Feature("Azure Functions without a key"),
+    "function.gcp": Feature("Google Cloud Run and Cloud Functions, unsigned"),
+    "function.gcp.audience": Feature(
+        "Google Cloud Run and Cloud Functions, with an identity token",
+        {
+            "gloo": No("signing is in the enterprise edition", "gloo: {edition: enterprise}, or leave `audience` out"),
+            "istio": _SIGNED,
+            "gateway-api": No("it does not sign requests with an identity token", "flavor: kgateway"),
+            "kgateway": "Backend",
+        },
+    ),
+    "function.knative": Feature("Knative Services, by their ingress"),
+    "host": Feature("`host`: a host outside of the cluster"),
+    "kube": Feature(
+        "routes straight to Services (`destinations: kube`) and hosts outside",
+        {
+            column: No(
+                "a route straight to Services does not reach a host outside, which has no endpoints",
+                "gloo: {destinations: upstream}",
+            )
+            for column in ("gloo", "gloo-enterprise")
+        },
+    ),
+    "gateway.none": Feature(
+        "no `gateway` is named", {"istio": _NEEDS_GATEWAY, "gateway-api": _NEEDS_GATEWAY, "kgateway": _NEEDS_GATEWAY}
+    ),
+    "gateway.create": Feature("a Gateway that is written too"),
+    "gateway.class": Feature(
+        "a Gateway that is written without a class",
+        {
+            column: No("a Gateway is of a GatewayClass", "gateway: {create: {class: NAME}}")
+            for column in ("gateway-api", "kgateway")
+        },
+    ),
+    "gateway.section": Feature(
+        "a listener of a Gateway that exists (`section`)",
+        {
+            column: No("Gateways have no listeners by name", "leave `section` out")
+            for column in ("gloo", "gloo-enterprise", "istio")
+        },
+    ),
+    "tls": Feature("`tls`, at a Gateway that is written too"),
+    "tls.existing": Feature(
+        "`tls`, at a Gateway that exists",
+        {"istio": _OF_GATEWAY, "gateway-api": _OF_GATEWAY, "kgateway": _OF_GATEWAY},
+    ),
+    "hosts.any": Feature("the host `*`"),
+    "hosts.port": Feature(
+        "a host with a port", {"istio": _HOST_PORT, "gateway-api": _HOST_PORT, "kgateway": _HOST_PORT}
+    ),
+    "hosts.many": Feature(
+        "more than 16 hosts",
+        {
+            column: No("a route has at most 16 hostnames", "a wildcard host, or a second Routing")
+            for column in ("gateway-api", "kgateway")
+        },
+    ),
+}
