@@ -94,6 +94,7 @@ TABLE: dict[str, str] = {
     # Routes: neutral, then a provider's. A provider sees neutral routes and trees, never the model.
     "routing": "",
     "routing.rules": "diagnostics tree",
+    "routing.algebra": "routing.rules sources tree",
     "routing.features": "diagnostics routing.rules",
     "routing.texts": "diagnostics expression.template expression.values names parser.patterns parser.source scope"
     " sources tree yaml_text",
@@ -137,6 +138,7 @@ CIRCLES = {frozenset({"expression.template", "expression.program"}), frozenset({
 # Names for annotations only.
 TYPES_ONLY = {
     ("routing.rules", "expander.islands"),
+    ("routing.algebra", "expander.islands"),
     ("expression.template", "expression.program"),
     ("parser.schema", "diagnostics"),
     ("parser.schema", "parser.source"),

@@ -1,0 +1,156 @@
+"""The algebra of matches, on conditions without holes: what includes what, what excludes what, what both ask for.
+
+Exact for paths by exact value and by prefix, for headers and query parameters by exact value and presence, and for
+methods. An author's regular expression is not analysed: it includes, and excludes, only what it must by its text.
+
+A header may come several times; proxies then see its values joined by commas (RFC 9110, 5.3), so that it has one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from replicator.routing.rules import Condition, Test
+from replicator.sources import assemble
+from replicator.tree import Text
+
+if TYPE_CHECKING:
+    from replicator.expander.islands import Island
+
+
+def filled(condition: Condition, island: Island | None) -> Condition:
+    """A condition with its holes filled for an island. Raises `Failure`."""
+
+    def known(content: Text) -> Text:
+        joined = assemble(content, island)
+        return (joined,) if joined else ()
+
+    def tests(given: tuple[Test, ...]) -> tuple[Test, ...]:
+        return tuple(Test(test.name, test.op, known(test.value)) for test in given)
+
+    return condition._replace(
+        path=known(condition.path), headers=tests(condition.headers), query=tests(condition.query)
+    )
+
+
+def value_of(content: Text) -> str:
+    """A text without holes as a string."""
+    return "".join(part for part in content if isinstance(part, str))
+
+
+def under(path: str, prefix: str) -> bool:
+    """Whether a path is a prefix of whole segments, or below it."""
+    return prefix == "/" or path == prefix or path.startswith(f"{prefix}/")
+
+
+def includes(outer: Condition, inner: Condition) -> bool:
+    """Whether every request that fulfils `inner` fulfils `outer`; False where a regular expression hides the answer."""
+    return (
+        _path_includes(outer, inner)
+        and _tests_include(outer.headers, inner.headers)
+        and _tests_include(outer.query, inner.query)
+        and (not outer.methods or (bool(inner.methods) and set(inner.methods) <= set(outer.methods)))
+    )
+
+
+def _path_includes(outer: Condition, inner: Condition) -> bool:
+    mine, its = value_of(outer.path), value_of(inner.path)
+    if outer.path_op == "prefix":
+        return mine == "/" or (inner.path_op != "regex" and under(its, mine))
+    return (outer.path_op, mine) == (inner.path_op, its)
+
+
+def _tests_include(outer: tuple[Test, ...], inner: tuple[Test, ...]) -> bool:
+    given = {test.name: test for test in inner}
+    return all(test.name in given and _test_includes(test, given[test.name]) for test in outer)
+
+
+def _test_includes(outer: Test, inner: Test) -> bool:
+    if outer.op == "present":
+        return inner.op in ("present", "exact", "regex")
+    return (outer.op, outer.value) == (inner.op, inner.value)
+
+
+def disjoint(one: Condition, other: Condition) -> bool:
+    """Whether no request fulfils both; False where a regular expression hides the answer."""
+    return (
+        _paths_disjoint(one, other)
+        or _tests_disjoint(one.headers, other.headers)
+        or _tests_disjoint(one.query, other.query)
+        or (bool(one.methods) and bool(other.methods) and set(one.methods).isdisjoint(other.methods))
+    )
+
+
+def _paths_disjoint(one: Condition, other: Condition) -> bool:
+    if "regex" in (one.path_op, other.path_op):
+        return False
+    first, second = value_of(one.path), value_of(other.path)
+    if one.path_op == "prefix":
+        return not (under(second, first) or (other.path_op == "prefix" and under(first, second)))
+    return first != second if other.path_op == "exact" else not under(first, second)
+
+
+def _tests_disjoint(one: tuple[Test, ...], other: tuple[Test, ...]) -> bool:
+    given = {test.name: test for test in other}
+    return any(test.name in given and _excludes(test, given[test.name]) for test in one)
+
+
+def _excludes(one: Test, other: Test) -> bool:
+    if (one.op == "absent") != (other.op == "absent"):
+        return True
+    return one.op == other.op == "exact" and one.value != other.value
+
+
+def meet(one: Condition, other: Condition) -> Condition | None:
+    """The condition that holds where both do; None where they are disjoint, or no one condition says it.
+
+    That is where a regular expression would have to hold together with another test of the same thing.
+    """
+    if disjoint(one, other):
+        return None
+    narrow = other if _path_includes(one, other) else one if _path_includes(other, one) else None
+    headers = _together(one.headers, other.headers)
+    query = _together(one.query, other.query)
+    if narrow is None or headers is None or query is None:
+        return None
+    methods = tuple(method for method in one.methods or other.methods if method in (other.methods or one.methods))
+    return Condition(narrow.path_op, narrow.path, headers, query, methods)
+
+
+def _together(one: tuple[Test, ...], other: tuple[Test, ...]) -> tuple[Test, ...] | None:
+    joined: dict[str, Test] = {test.name: test for test in one}
+    for test in other:
+        mine = joined.setdefault(test.name, test)
+        if _test_includes(mine, test):
+            joined[test.name] = test
+        elif not _test_includes(test, mine):
+            return None
+    return tuple(joined[name] for name in sorted(joined))
+
+
+def uncovered(condition: Condition, others: Iterable[Condition]) -> bool:
+    """Whether some request fulfils a condition and none of the others.
+
+    A value that nobody names fulfils no exact test, and there are always such values; so only presence against absence,
+    and methods that are listed, can be shared out among several others.
+    """
+    return _remains(condition, [other for other in others if not disjoint(condition, other)])
+
+
+def _remains(condition: Condition, others: list[Condition]) -> bool:
+    if any(includes(other, condition) for other in others):
+        return False
+    tested = {test.name for test in condition.headers}
+    for header in sorted({test.name for other in others for test in other.headers if test.op == "absent"} - tested):
+        halves = (Test(header, "present", ()), Test(header, "absent", ()))  # it is there, or it is not
+        return any(
+            _part(condition._replace(headers=tuple(sorted((*condition.headers, half)))), others) for half in halves
+        )
+    if len(condition.methods) > 1:
+        return any(_part(condition._replace(methods=(method,)), others) for method in condition.methods)
+    return True
+
+
+def _part(condition: Condition, others: list[Condition]) -> bool:
+    return _remains(condition, [other for other in others if not disjoint(condition, other)])

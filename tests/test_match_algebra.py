@@ -1,0 +1,112 @@
+"""The algebra of matches against brute force: what it says of two conditions holds for every request."""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from replicator.routing import rules
+from replicator.routing.algebra import disjoint, includes, meet, uncovered, under, value_of
+from replicator.routing.rules import EVERYTHING, Condition
+
+PATHS = ["/", "/a", "/a/b", "/ab"]
+NAMES = ["x", "y"]
+VALUES = ["", "1"]
+METHODS = ["GET", "POST"]
+Request = tuple[str, str, dict[str, str], dict[str, str]]
+
+
+def requests() -> Iterator[Request]:
+    """Every combination of paths, methods, headers and parameters, with some that no condition names."""
+    given = [None, *VALUES, "other"]
+    for x, y, q in product(given, given, given):
+        headers = {name: value for name, value in (("x", x), ("y", y)) if value is not None}
+        query = {} if q is None else {"q": q}
+        for path, method in product([*PATHS, "/a/other", "/a/b/other", "/ab/other", "/other"], [*METHODS, "OTHER"]):
+            yield path, method, headers, query
+
+
+REQUESTS = list(requests())
+
+
+def fulfils(request: Request, condition: Condition) -> bool:
+    path, method, headers, query = request
+    wanted = value_of(condition.path)
+    if not (path == wanted if condition.path_op == "exact" else under(path, wanted)):
+        return False
+    if condition.methods and method not in condition.methods:
+        return False
+    for wanted_of, has in ((condition.headers, headers), (condition.query, query)):
+        for test in wanted_of:
+            if test.op == "absent" and test.name in has:
+                return False
+            if test.op != "absent" and test.name not in has:
+                return False
+            if test.op == "exact" and has[test.name] != value_of(test.value):
+                return False
+    return True
+
+
+def value_tests(names: list[str], ops: list[str]) -> st.SearchStrategy[tuple[rules.Test, ...]]:
+    def of(name: str) -> st.SearchStrategy[rules.Test]:
+        exact = st.sampled_from(VALUES).map(lambda value: rules.Test(name, "exact", (value,) if value else ()))
+        others: list[Any] = [op for op in ops if op != "exact"]
+        return st.one_of(exact, st.sampled_from(others).map(lambda op: rules.Test(name, op, ())))
+
+    chosen = st.lists(st.sampled_from(names), unique=True, max_size=2).map(sorted)
+    return chosen.flatmap(lambda those: st.tuples(*map(of, those)))
+
+
+CONDITIONS = st.builds(
+    Condition,
+    st.sampled_from(["exact", "prefix"]),
+    st.sampled_from(PATHS).map(lambda path: (path,)),
+    value_tests(NAMES, ["exact", "present", "absent"]),
+    value_tests(["q"], ["exact", "present"]),
+    st.lists(st.sampled_from(METHODS), unique=True, max_size=2).map(tuple),
+)
+
+
+@given(CONDITIONS, CONDITIONS)
+@settings(max_examples=400, deadline=None)
+def test_two_conditions(one: Condition, other: Condition) -> None:
+    first = [request for request in REQUESTS if fulfils(request, one)]
+    both = [request for request in first if fulfils(request, other)]
+    if disjoint(one, other):
+        assert not both
+    assert disjoint(one, other) or both
+    assert not includes(other, one) or first == both
+    joined = meet(one, other)
+    assert (joined is None) == disjoint(one, other)
+    if joined is not None:
+        assert [request for request in REQUESTS if fulfils(request, joined)] == both
+
+
+@given(CONDITIONS, CONDITIONS)
+@settings(max_examples=300, deadline=None)
+def test_what_is_not_included_has_a_request_of_its_own(one: Condition, other: Condition) -> None:
+    outside = [request for request in REQUESTS if fulfils(request, one) and not fulfils(request, other)]
+    assert includes(other, one) == (not outside)
+
+
+@given(CONDITIONS, st.lists(CONDITIONS, max_size=4))
+@example(EVERYTHING, [EVERYTHING._replace(headers=(rules.Test("x", op, ()),)) for op in ("present", "absent")])
+@example(EVERYTHING._replace(methods=("GET", "POST")), [EVERYTHING._replace(methods=(of,)) for of in ("GET", "POST")])
+@settings(max_examples=400, deadline=None)
+def test_what_several_conditions_leave(one: Condition, others: list[Condition]) -> None:
+    left = [r for r in REQUESTS if fulfils(r, one) and not any(fulfils(r, other) for other in others)]
+    assert uncovered(one, others) == bool(left)
+
+
+def test_a_regular_expression_is_not_analysed() -> None:
+    regex, other = (EVERYTHING._replace(path_op="regex", path=(path,)) for path in ("/a.*", "/b.*"))
+    assert not disjoint(regex, other)
+    assert not includes(regex, other)
+    assert includes(regex, regex)
+    assert includes(EVERYTHING, regex)
+    assert not includes(EVERYTHING._replace(path=("/a",)), regex)
+    assert meet(regex, other) is None
+    assert meet(regex, EVERYTHING) == regex
+    assert uncovered(other, [regex])
