@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 LOOPBACK = "127.0.0.1"
@@ -70,6 +71,10 @@ class Fields:
             raise Refused(f"{self.where}: needs exactly one of {', '.join(names)}, has {present}")
         return present[0]
 
+    def by_name(self, name: str) -> dict[str, "Fields"]:
+        """The objects of a map whose keys are free."""
+        return {key: self._keep(item, f"{self.where}.{name}.{key}") for key, item in self.take(name, {}).items()}
+
     def finish(self) -> None:
         if self._unread:
             raise UnknownField(f"{self.where}: unknown field {', '.join(map(repr, self._unread))}")
@@ -89,18 +94,22 @@ class Endpoint(NamedTuple):
 
 
 def static_bootstrap(
-    virtual_hosts: list[dict[str, Any]], clusters: Mapping[str, Endpoint], listen_port: int
+    virtual_hosts: list[dict[str, Any]],
+    clusters: Mapping[str, Endpoint],
+    listen_port: int,
+    route_config: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Wraps virtual hosts (config.route.v3.VirtualHost) and one-endpoint clusters into a bootstrap for Envoy.
 
-    Paths are normalized and slashes are not merged, which is Gloo's default.
+    `route_config` has further fields of the RouteConfiguration. Paths are normalized and slashes are not merged, which
+    is the default of Gloo and of Istio.
     """
     names = {"fault": "HTTPFault", "cors": "Cors", "router": "Router"}
     manager = {
         "@type": typed("filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "http",
         "normalize_path": True,
-        "route_config": {"name": "routes", "virtual_hosts": virtual_hosts},
+        "route_config": {"name": "routes", "virtual_hosts": virtual_hosts, **route_config},
         "http_filters": [
             {
                 "name": f"envoy.filters.http.{name}",

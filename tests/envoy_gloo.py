@@ -16,7 +16,6 @@ from envoy_gloo_parts import (
     EVERYTHING,
     Matcher,
     Option,
-    Part,
     cors,
     envoy_route,
     header_manipulation,
@@ -25,6 +24,7 @@ from envoy_gloo_parts import (
     retries,
     route_options,
 )
+from envoy_parts import Part
 
 GROUPS = {"Upstream": "gloo", "UpstreamGroup": "gloo", "RouteTable": "gateway", "VirtualService": "gateway"}
 

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from envoy import Fields, Refused, UnknownField, typed
-
-Part = dict[str, Any]  # of Envoy's configuration
+from envoy import Fields, Refused, UnknownField
+from envoy_parts import Part, filter_settings, fraction, header_to_add, path_match, regex_rewrite
 
 # RFC 3986 pchar, as solo-io/gloo checks paths (ValidateRoutePath); it does not check regexes.
 PATH = re.compile(r"(?:[A-Za-z0-9/:@._~!$&'()*+,;=-]|%[0-9a-fA-F]{2})*")
@@ -44,17 +43,12 @@ class Matcher(NamedTuple):
     methods: tuple[str, ...] = ()
 
     def envoy(self) -> Part:
-        paths: dict[str, Part] = {
-            "exact": {"path": self.path},
-            "prefix": {"prefix": self.path},  # of the string: /i/1 takes /i/10
-            "regex": {"safe_regex": {"regex": self.path}},
-        }
         headers = [header.envoy() for header in self.headers]
         if self.methods:
             regex = {"safe_regex": {"regex": "|".join(self.methods)}}
             headers.append({"name": ":method", "string_match": regex})
         part = {
-            **paths[self.kind],
+            **path_match(self.kind, self.path),
             "headers": headers,
             "query_parameters": [query.envoy() for query in self.query],
         }
@@ -187,8 +181,7 @@ def redirect(fields: Fields) -> Part:
 
 
 def _regex_rewrite(fields: Fields) -> Part:
-    regex = fields.inner("pattern").take("regex", "")
-    return {"pattern": {"regex": regex}, "substitution": fields.take("substitution", "")}
+    return regex_rewrite(fields.inner("pattern").take("regex", ""), fields.take("substitution", ""))
 
 
 def retries(fields: Fields) -> Part:
@@ -210,9 +203,8 @@ def header_manipulation(fields: Fields) -> Part:
         added = []
         for item in fields.each(f"{gloo}HeadersToAdd"):
             header = item.inner("header")
-            action = "APPEND_IF_EXISTS_OR_ADD" if item.take("append", True) else "OVERWRITE_IF_EXISTS_OR_ADD"
-            pair = {"key": header.take("key"), "value": header.take("value", "")}
-            added.append({"header": pair, "append_action": action})
+            append = item.take("append", True)
+            added.append(header_to_add(header.take("key"), header.take("value", ""), append=append))
         part[f"{envoy}_to_add"] = added
         part[f"{envoy}_to_remove"] = fields.take(f"{gloo}HeadersToRemove", [])
     return part
@@ -234,7 +226,7 @@ def cors(fields: Fields) -> Part:
     policy["max_age"] = fields.take("maxAge", "")
     if fields.take("allowCredentials", False):
         policy["allow_credentials"] = True
-    return _filter("cors", "CorsPolicy", policy)
+    return filter_settings("cors", "CorsPolicy", policy)
 
 
 def _faults(fields: Fields) -> Part:
@@ -245,13 +237,9 @@ def _faults(fields: Fields) -> Part:
     if "delay" in fields:
         delay = fields.inner("delay")
         fault["delay"] = {"percentage": _percentage(delay), "fixed_delay": delay.take("fixedDelay")}
-    return _filter("fault", "HTTPFault", fault)
-
-
-def _filter(name: str, message: str, settings: Part) -> Part:
-    return {f"envoy.filters.http.{name}": {"@type": typed(f"filters.http.{name}.v3.{message}"), **settings}}
+    return filter_settings("fault", "HTTPFault", fault)
 
 
 def _percentage(fields: Fields) -> Part:
     """An absent percentage is 0, so nothing happens at all."""
-    return {"numerator": int(fields.take("percentage", 0) * 10000), "denominator": "MILLION"}
+    return fraction(fields.take("percentage", 0))
