@@ -21,6 +21,7 @@ LOOPBACK = "127.0.0.1"
 PATIENCE = 20.0  # seconds that Envoy may take to start, or to answer one request
 
 SEEN_HEADER = "x-seen-by-back-end"
+ANSWER_HEADER = "x-answer-"  # a request's header x-answer-NAME asks the back end for NAME in its answer
 
 Object = dict[str, Any]
 Service = tuple[str, str, int]  # namespace, name, port
@@ -297,6 +298,9 @@ class _BackEnd(BaseHTTPRequestHandler):
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(text)))
         self.send_header(SEEN_HEADER, text)
+        for header, value in seen.headers.items():
+            if header.startswith(ANSWER_HEADER):
+                self.send_header(header.removeprefix(ANSWER_HEADER), value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(text.encode())
