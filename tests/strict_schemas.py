@@ -75,7 +75,9 @@ def _by_schema(item: Object) -> Iterator[tuple[str, str]]:
 
 @functools.cache
 def _validator(api_version: str, kind: str) -> Draft202012Validator | None:
-    schema = _core_schema(api_version, kind) or _custom_schema(api_version, kind)
+    schema = _core_schema(api_version, kind)
+    if schema is None and (custom := crd_schema(api_version, kind)) is not None:
+        schema = strict(custom, root=True)
     return Draft202012Validator(schema, registry=_definitions()) if schema else None
 
 
@@ -103,7 +105,9 @@ def _core_schema(api_version: str, kind: str) -> Object | None:
     return schema if wanted in schema.get("x-kubernetes-group-version-kind", ()) else None
 
 
-def _custom_schema(api_version: str, kind: str) -> Object | None:
+@functools.cache
+def crd_schema(api_version: str, kind: str) -> Object | None:
+    """The schema that the saved CRD of the kind has for the version, as it stands there."""
     group, _, version = api_version.rpartition("/")
     # A CRD is named <plural>.<group>, and its file is named after it.
     for file in sorted(SHARED.glob(f"crds/*/*.{group}.yaml")):
@@ -111,7 +115,8 @@ def _custom_schema(api_version: str, kind: str) -> Object | None:
         if (spec["group"], spec["names"]["kind"]) == (group, kind):
             for served in spec["versions"]:
                 if served["name"] == version and served["served"]:
-                    return strict(served["schema"]["openAPIV3Schema"], root=True)
+                    schema: Object = served["schema"]["openAPIV3Schema"]
+                    return schema
     return None
 
 
