@@ -1,7 +1,7 @@
 """Neutral routes to Gloo's Edge API: VirtualService and Upstream.
 
 Field by field: https://docs.solo.io/gloo-edge/latest/reference/api/ (gateway.solo.io, gloo.solo.io). A prefix there
-is a plain string prefix, so a prefix of whole segments is two matchers; an empty value tests presence.
+is a plain string prefix; an empty value tests presence.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 from replicator.diagnostics import Diagnostic
 from replicator.durations import seconds
 from replicator.kinds import routing_rank
-from replicator.routing.rules import Action, Backend, Condition, Forward, Redirect, Respond, Rule, Table, Test
-from replicator.tree import COMPILER, Hole, List, Manifest, Map, Origin, Repeat, Text, Tree, leaf, mapping, text, tree
+from replicator.routing.rules import Action, Backend, Forward, Redirect, Respond, Rule, Table, Test
+from replicator.routing.string_prefixes import Matcher, entries
+from replicator.tree import COMPILER, Hole, List, Manifest, Map, Origin, Repeat, Text, Tree, leaf, mapping, tree
 
 _REDIRECTS = {
     301: "MOVED_PERMANENTLY",
@@ -103,9 +104,9 @@ def _static(backend: Backend) -> dict[str, Any]:
 def _virtual_service(table: Table) -> Manifest:
     routes: list[Tree] = []
     for rule in table.rules:
-        entries = tuple(_entries(table, rule, rule.action))
+        usual = tuple(_entries(table, rule, rule.action))
         cases = tuple((case, tuple(_entries(table, rule, action))) for case, action in rule.cases)
-        routes += (Repeat(entries, rule.over, cases),) if rule.over else entries
+        routes += (Repeat(usual, rule.over, cases),) if rule.over else usual
     body = {
         "apiVersion": "gateway.solo.io/v1",
         "kind": "VirtualService",
@@ -119,15 +120,8 @@ def _virtual_service(table: Table) -> Manifest:
 
 def _entries(table: Table, rule: Rule, action: Action) -> Iterator[Map]:
     """A rule with an action as routes: more than one where its matchers need different rewrites."""
-    groups: list[tuple[Text | None, list[Map]]] = []
-    for condition in rule.conditions:
-        for matcher, rewrite in _matchers(condition, rule.rewrite):
-            if groups and groups[-1][0] == rewrite:
-                groups[-1][1].append(matcher)
-            else:
-                groups.append((rewrite, [matcher]))
-    for rewrite, matchers in groups:
-        fields: dict[str, Any] = {"name": rule.name or ..., "matchers": matchers}
+    for matchers, rewrite in entries(rule.conditions, rule.rewrite):
+        fields: dict[str, Any] = {"name": rule.name or ..., "matchers": [_matcher(one) for one in matchers]}
         if isinstance(action, Forward):
             fields["routeAction"] = _route_action(table, action)
             fields["options"] = _options(action, rewrite)
@@ -138,23 +132,14 @@ def _entries(table: Table, rule: Rule, action: Action) -> Iterator[Map]:
         yield mapping(fields, Origin(rule.place, "routing"))
 
 
-def _matchers(condition: Condition, replacement: Text | None) -> Iterator[tuple[Map, Text | None]]:
-    """The matchers of a condition, each with what takes the place of the path that it matched."""
-    rest: dict[str, Any] = {
+def _matcher(matcher: Matcher) -> dict[str, Any]:
+    condition = matcher.condition
+    return {
+        matcher.path_op: matcher.path,
         "methods": list(condition.methods) or ...,
         "headers": [_header(test) for test in condition.headers] or ...,
         "queryParameters": [_query(test) for test in condition.query] or ...,
     }
-    path, whole = condition.path, replacement
-    if condition.path_op != "prefix":
-        yield mapping({condition.path_op: path, **rest}), whole
-        return
-    slashed = text(replacement, "/") if replacement is not None and replacement != ("/",) else replacement
-    if path == ("/",):
-        yield mapping({"prefix": "/", **rest}), slashed
-        return
-    yield mapping({"exact": path, **rest}), whole
-    yield mapping({"prefix": text(path, "/"), **rest}), slashed
 
 
 def _header(test: Test) -> dict[str, Any]:
