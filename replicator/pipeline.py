@@ -251,6 +251,7 @@ def _routing(
 ) -> list[stamp.RoutingObject]:
     """The objects of all Routings, for their own providers unless another is given."""
     from replicator.routing.compiler import compile_routing, unique_hosts
+    from replicator.routing.features import one_azure_secret
 
     tables = []
     for routing in sorted(project.routings, key=lambda one: natural(one.name)):
@@ -259,6 +260,7 @@ def _routing(
         if table is not None:
             tables.append(table)
     found += unique_hosts(tables)
+    found += one_azure_secret(tables)
     objects = []
     for table in tables:
         manifests, problems = import_module(EMITTERS[table.provider]).emit(table)

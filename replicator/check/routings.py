@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replicator.diagnostics import Diagnostic, Place, Related
-from replicator.model import Project
-from replicator.parser.source import Mapping, Sequence
+from replicator.model import DESTINATIONS, Project
+from replicator.parser.source import Mapping
+
+_OF_DESTINATIONS = ("timeout", "retries", "port", "rewrite", "headers", "cors", "mirror", "fault")
 
 
 def routes(project: Project) -> Iterator[Diagnostic]:
@@ -15,7 +17,7 @@ def routes(project: Project) -> Iterator[Diagnostic]:
         first: dict[str, Place] = {}
         for route in routing.routes:
             actions = [word for word in route.node.items if word in ("to", "redirect", "respond")]
-            if len(actions) > 1 or not (actions or route.each):
+            if len(actions) > 1 or not (actions or route.each or routing.each):
                 message = "a route does one thing" if actions else "a route does nothing"
                 place = route.node.key_place(actions[1]) if actions else route.place
                 yield Diagnostic("R0205", message, place, hint="exactly one of: to, redirect, respond")
@@ -28,10 +30,10 @@ def routes(project: Project) -> Iterator[Diagnostic]:
                     )
             for destination in route.to:
                 if not destination.kind:
-                    hint = "one of: island, spread, service"
+                    hint = f"one of: {', '.join(DESTINATIONS)}"
                     yield Diagnostic("R0202", "a destination names nothing", destination.place, hint=hint)
             for action in ("redirect", "respond"):
-                for field in ("timeout", "retries", "port", "rewrite"):
+                for field in _OF_DESTINATIONS:
                     if action in route.node.items and field in route.node.items:
                         message = f"`{field}` says nothing beside `{action}`: no destination is asked"
                         yield Diagnostic("R0205", message, route.node.key_place(field), hint="remove it")
@@ -47,10 +49,13 @@ def routes(project: Project) -> Iterator[Diagnostic]:
 def one_destination(project: Project) -> Iterator[Diagnostic]:
     for routing in project.routings:
         for route in routing.routes:
-            node = route.node.items.get("to")
-            for item in node.items if isinstance(node, Sequence) else [node]:
-                if isinstance(item, Mapping):
-                    words = [word for word in item.items if word in ("island", "spread", "service")]
-                    if len(words) > 1:
-                        hint = "exactly one of: island, spread, service; for several, a list"
-                        yield Diagnostic("R0205", "a destination names two things", item.key_place(words[1]), hint=hint)
+            for one in (*route.to, *((route.mirror,) if route.mirror is not None else ())):
+                words = [word for word in one.node.items if word in DESTINATIONS]
+                if len(words) > 1:
+                    hint = f"exactly one of: {', '.join(DESTINATIONS)}; for several, a list"
+                    yield Diagnostic("R0205", "a destination names two things", one.node.key_place(words[1]), hint=hint)
+                if "tls" in one.node.items and one.kind != "host":
+                    message = "`tls` is said of a host outside: a Service is spoken to as its port says"
+                    yield Diagnostic("R0205", message, one.node.key_place("tls"), hint="remove it")
+                if "port" in one.node.items and one.kind == "function":
+                    yield Diagnostic("R0205", "a function has no port", one.node.key_place("port"), hint="remove it")

@@ -1,35 +1,34 @@
-"""Neutral routes to Gloo's Edge API: VirtualService and Upstream.
+"""Neutral routes to Gloo's Edge API: Gateway, VirtualService, RouteTable, UpstreamGroup and Upstream.
 
-Field by field: https://docs.solo.io/gloo-edge/latest/reference/api/ (gateway.solo.io, gloo.solo.io). A prefix there
-is a plain string prefix; an empty value tests presence.
+Field by field: https://docs.solo.io/gloo-edge/latest/reference/api/ (gateway.solo.io, gloo.solo.io).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from replicator.diagnostics import Diagnostic
-from replicator.durations import seconds
+from replicator.emitters.gloo_routes import destinations, group_name, is_shared, routes
+from replicator.emitters.gloo_upstreams import metadata, namespace_of, upstream
 from replicator.kinds import routing_rank
-from replicator.routing.rules import Action, Backend, Forward, Redirect, Respond, Rule, Table, Test
-from replicator.routing.string_prefixes import Matcher, entries
-from replicator.tree import COMPILER, Hole, List, Manifest, Map, Origin, Repeat, Text, Tree, leaf, mapping, tree
+from replicator.routing.rules import Condition, Forward, Gateway, Rule, Table, alike
+from replicator.tree import List, Manifest, Map, Origin, Repeat, Text, Tree, mapping, text
 
-_REDIRECTS = {
-    301: "MOVED_PERMANENTLY",
-    302: "FOUND",
-    303: "SEE_OTHER",
-    307: "TEMPORARY_REDIRECT",
-    308: "PERMANENT_REDIRECT",
-}
+_GATEWAY, _GLOO = "gateway.solo.io/v1", "gloo.solo.io/v1"
+_ROUTE = "replicator.dev/route"
+_PLAIN, _TLS = 8080, 8443  # where Gloo's proxy listens
 
 
 def emit(table: Table) -> tuple[list[Manifest], list[Diagnostic]]:
     """The objects of a Routing, in the order in which they are applied, and what stands in their way."""
-    made = [_virtual_service(table)]
-    if not _direct(table):
-        made += [_upstream(table, backend) for backend in table.backends()]
+    made = [_virtual_service(table, of) for of in alike(table.cases(table.over), lambda case: _actions(table, case))]
+    made += (one for rule in table.rules if _delegates(table, rule) for one in _route_tables(table, rule))
+    made += _groups(table)
+    made += (upstream(table, backend) for backend in table.backends() if _is_needed(table, backend))
+    if table.tls is not None and table.tls.redirect:
+        made.append(_to_https(table))
+    if table.gateway is not None and table.gateway.create:
+        made += _gateways(table, table.gateway)
     return sorted(made, key=lambda one: (routing_rank(one.kind), one.over or _fixed(one.name))), []
 
 
@@ -37,184 +36,147 @@ def _fixed(name: Text) -> str:
     return "".join(part for part in name if isinstance(part, str))
 
 
-def _direct(table: Table) -> bool:
-    """Whether routes go straight to Services."""
-    return bool(table.settings.get("destinations") == "kube")
+def _actions(table: Table, case: str) -> Any:
+    return tuple(rule.action_of(case) for rule in table.rules)
 
 
-def _namespace(table: Table) -> str:
-    """Where the Upstreams are."""
-    return str(table.settings.get("namespace", table.namespace))
+def _is_needed(table: Table, backend: Any) -> bool:
+    """Whether a backend has an Upstream: in routes straight to Services, only what is mirrored to has one."""
+    if table.settings.get("destinations") != "kube":
+        return True
+    actions = (action for rule in table.rules for action in rule.actions())
+    return any(isinstance(one, Forward) and one.mirror is not None and one.mirror.backend == backend for one in actions)
 
 
-def _metadata(table: Table, name: Text, namespace: str) -> dict[str, Any]:
-    labels = {"app.kubernetes.io/managed-by": "replicator", "replicator.dev/routing": table.name, **table.labels}
-    return {"name": name, "namespace": namespace, "labels": labels}
-
-
-def _upstream(table: Table, backend: Backend) -> Manifest:
-    body = {
-        "apiVersion": "gloo.solo.io/v1",
-        "kind": "Upstream",
-        "metadata": _metadata(table, backend.name, _namespace(table)),
-        "spec": {"useHttp2": True if backend.http2 else ..., **(_static(backend) if backend.host else _kube(backend))},
-    }
+def _manifest(
+    table: Table, version: str, kind: str, name: Text, spec: Any, namespace: str = "", **more: Any
+) -> Manifest:
+    where = namespace or table.namespace
+    labels = more.pop("labels", {})
+    body = {"apiVersion": version, "kind": kind, "metadata": metadata(table, name, where, **labels), "spec": spec}
     origin = Origin(table.place, "routing")
-    return Manifest(
-        api_version="gloo.solo.io/v1",
-        kind="Upstream",
-        name=backend.name,
-        namespace=(_namespace(table),),
-        body=mapping(body, origin),
-        origin=origin,
-        over=backend.over,
-        cases=backend.cases,
-    )
+    return Manifest(version, kind, name, (where,), mapping(body, origin), origin, **more)
 
 
-def _kube(backend: Backend) -> dict[str, Any]:
-    service = {
-        "serviceName": backend.service,
-        "serviceNamespace": backend.namespace,
-        "servicePort": backend.port,
-    }
-    return {"kube": service}
+# Virtual hosts
 
 
-_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"  # of the image of Gloo's proxy: those that the public ones sign for
-
-
-def _static(backend: Backend) -> dict[str, Any]:
-    """A host outside of the cluster. Whether it speaks TLS is said: unsaid, Gloo takes it from the port's number.
-
-    Envoy verifies a server only where it is told whose word to take, and for which name.
-    """
-    static = {"static": {"useTls": backend.tls, "hosts": [{"addr": backend.host, "port": backend.port}]}}
-    if not backend.tls:
-        return static
-    config = {
-        "sni": backend.host,
-        "alpnProtocols": ["h2"] if backend.http2 else ...,
-        "sslFiles": {"rootCa": _AUTHORITIES},
-        "verifySubjectAltName": [backend.host],
-    }
-    return {"sslConfig": config, **static}
-
-
-def _virtual_service(table: Table) -> Manifest:
-    routes: list[Tree] = []
+def _virtual_service(table: Table, of: frozenset[str]) -> Manifest:
+    """The virtual host; of one for each island, that of islands of some cases."""
+    listed: list[Tree] = []
     for rule in table.rules:
-        usual = tuple(_entries(table, rule, rule.action))
-        cases = tuple((case, tuple(_entries(table, rule, action))) for case, action in rule.cases)
-        routes += (Repeat(usual, rule.over, cases),) if rule.over else usual
-    body = {
-        "apiVersion": "gateway.solo.io/v1",
-        "kind": "VirtualService",
-        "metadata": _metadata(table, (table.name,), table.namespace),
-        "spec": {"virtualHost": {"domains": [*table.hosts], "routes": List(tuple(routes))}},
+        if _delegates(table, rule):
+            listed.append(_delegating(table, rule))
+            continue
+        action = rule.action_of(min(of)) if of else rule.action
+        usual = tuple(routes(table, rule, action))
+        cases = tuple((case, tuple(routes(table, rule, other))) for case, other in rule.cases)
+        listed += (Repeat(usual, rule.over, cases),) if rule.over else usual
+    spec = {
+        "sslConfig": _ssl(table),
+        "virtualHost": {"domains": [*table.hosts], "routes": List(tuple(listed))},
     }
-    origin = Origin(table.place, "routing")
-    name, namespace = (table.name,), (table.namespace,)
-    return Manifest("gateway.solo.io/v1", "VirtualService", name, namespace, mapping(body, origin), origin)
+    return _manifest(table, _GATEWAY, "VirtualService", table.object_name, spec, over=table.over, cases=of)
 
 
-def _entries(table: Table, rule: Rule, action: Action) -> Iterator[Map]:
-    """A rule with an action as routes: more than one where its matchers need different rewrites."""
-    for matchers, rewrite in entries(rule.conditions, rule.rewrite):
-        fields: dict[str, Any] = {"name": rule.name or ..., "matchers": [_matcher(one) for one in matchers]}
-        if isinstance(action, Forward):
-            fields["routeAction"] = _route_action(table, action)
-            fields["options"] = _options(action, rewrite)
-        elif isinstance(action, Redirect):
-            fields["redirectAction"] = _redirect(action, rewrite)
-        else:
-            fields["directResponseAction"] = _response(action)
-        yield mapping(fields, Origin(rule.place, "routing"))
+def _ssl(table: Table) -> Any:
+    """With it, a VirtualService belongs to Gateways that speak TLS, and to no others."""
+    if table.tls is None:
+        return ...
+    secret = table.tls.secret
+    names = [host for host in table.hosts if host != ("*",)]
+    return {"secretRef": {"name": secret.name, "namespace": secret.namespace}, "sniDomains": names or ...}
 
 
-def _matcher(matcher: Matcher) -> dict[str, Any]:
-    condition = matcher.condition
-    return {
-        matcher.path_op: matcher.path,
-        "methods": list(condition.methods) or ...,
-        "headers": [_header(test) for test in condition.headers] or ...,
-        "queryParameters": [_query(test) for test in condition.query] or ...,
+def _to_https(table: Table) -> Manifest:
+    """The virtual host of the Gateways that do not speak TLS."""
+    redirect = {"httpsRedirect": True, "responseCode": "MOVED_PERMANENTLY"}
+    route = {"matchers": [{"prefix": "/"}], "redirectAction": redirect}
+    spec = {"virtualHost": {"domains": [*table.hosts], "routes": [route]}}
+    name = text(table.object_name, "-redirect")
+    return _manifest(table, _GATEWAY, "VirtualService", name, spec, over=table.over)
+
+
+def _gateways(table: Table, gateway: Gateway) -> list[Manifest]:
+    """The listeners; Gloo reads those in its own namespace, and one speaks TLS or does not."""
+    plain = table.tls is None
+    made = [_gateway(table, gateway, (gateway.name,), gateway.port or (_PLAIN if plain else _TLS), not plain)]
+    if table.tls is not None and table.tls.redirect:
+        made.append(_gateway(table, gateway, (f"{gateway.name}-redirect",), _PLAIN, False))
+    return made
+
+
+def _gateway(table: Table, gateway: Gateway, name: Text, port: int, tls: bool) -> Manifest:
+    spec = {
+        "bindAddress": "::",
+        "bindPort": port,
+        "ssl": tls,
+        "proxyNames": ["gateway-proxy"],
+        "httpGateway": {
+            "virtualServiceSelector": {"replicator.dev/routing": table.name},
+            "virtualServiceNamespaces": [table.namespace],
+        },
     }
+    return _manifest(table, _GATEWAY, "Gateway", name, spec, gateway.namespace)
 
 
-def _header(test: Test) -> dict[str, Any]:
-    if test.op == "present":
-        return {"name": test.name}
-    if test.op == "absent":
-        return {"name": test.name, "invertMatch": True}
-    return _compared(test)
+# Delegation: the routes of an each-route in objects of their own, behind one route in its place
 
 
-def _query(test: Test) -> dict[str, Any]:
-    return {"name": test.name} if test.op == "present" else _compared(test)
+def _delegates(table: Table, rule: Rule) -> bool:
+    return table.delegation != "none" and bool(rule.over)
 
 
-def _compared(test: Test) -> dict[str, Any]:
-    if test.op == "regex":
-        return {"name": test.name, "value": test.value, "regex": True}
-    if not test.value:  # an empty value would test presence
-        return {"name": test.name, "value": "^$", "regex": True}
-    return {"name": test.name, "value": test.value}
+def _delegating(table: Table, rule: Rule) -> Map:
+    """The route in an each-route's place. Its matcher may only be a prefix, which those below it must repeat.
+
+    RouteTables that a selector chooses are sorted where they share a weight; those of islands exclude each other, so
+    that no order matters, and one more of them changes nothing here.
+    """
+    name = f"{table.name}-{rule.route}"
+    if table.delegation == "set":
+        action: dict[str, Any] = {"ref": {"name": name, "namespace": table.namespace}}
+    else:
+        labels = {"replicator.dev/routing": table.name, _ROUTE: rule.route}
+        action = {"selector": {"namespaces": [table.namespace], "labels": labels}}
+    fields = {"name": rule.route, "matchers": [{"prefix": _head(rule.conditions)}], "delegateAction": action}
+    return mapping(fields, Origin(rule.place, "routing"))
 
 
-def _route_action(table: Table, action: Forward) -> dict[str, Any]:
-    if len(action.targets) == 1 and not action.targets[0].over:
-        return {"single": _destination(table, action.targets[0].backend)}
-    destinations: list[Tree] = []
-    for target in action.targets:
-        entry = _weighted(table, target.weight, target.backend)
-        cases = tuple(
-            (case, (_weighted(table, target.weight, backend),) if backend is not None else ())
-            for case, backend in target.cases
-        )
-        destinations.append(Repeat((entry,), target.over, cases) if target.over else entry)
-    return {"multi": {"destinations": List(tuple(destinations))}}
+def _head(conditions: tuple[Condition, ...]) -> str:
+    """What all paths of all islands begin with, up to a `/`."""
+    heads = []
+    for condition in conditions:
+        first = condition.path[0]
+        heads.append("/" if condition.path_op == "regex" or not isinstance(first, str) else first)
+    first, last = min(heads), max(heads)
+    length = next((at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
+    return first[: first.rindex("/", 0, max(length, 1)) + 1]
 
 
-def _weighted(table: Table, weight: int | Hole, backend: Backend) -> Tree:
-    return tree({"weight": weight, "destination": _destination(table, backend)}, COMPILER)
+def _route_tables(table: Table, rule: Rule) -> list[Manifest]:
+    labels = {_ROUTE: rule.route}
+    if table.delegation == "set":
+        usual = tuple(routes(table, rule, rule.action))
+        cases = tuple((case, tuple(routes(table, rule, other))) for case, other in rule.cases)
+        listed = List((Repeat(usual, rule.over, cases),))
+        whole = (f"{table.name}-{rule.route}",)
+        return [_manifest(table, _GATEWAY, "RouteTable", whole, {"routes": listed}, labels=labels)]
+    made = []
+    for of in alike(table.cases(rule.over), rule.action_of):
+        own = List(tuple(routes(table, rule, rule.action_of(min(of)) if of else rule.action)))
+        name = text(f"{table.name}-", rule.name)
+        spec = {"routes": own}
+        made.append(_manifest(table, _GATEWAY, "RouteTable", name, spec, labels=labels, over=rule.over, cases=of))
+    return made
 
 
-def _destination(table: Table, backend: Backend) -> dict[str, Any]:
-    if _direct(table):
-        reference = {"name": backend.service, "namespace": backend.namespace}
-        return {"kube": {"ref": reference, "port": backend.port}}
-    return {"upstream": {"name": backend.name, "namespace": _namespace(table)}}
-
-
-def _options(action: Forward, rewrite: Text | None) -> dict[str, Any]:
-    options: dict[str, Any] = {"timeout": seconds(action.timeout)}
-    if rewrite is not None:
-        options["prefixRewrite"] = rewrite
-    if action.host is not None:
-        options["hostRewrite"] = action.host
-    elif any(backend.authority for target in action.targets for backend in target.backends()):
-        options["autoHostRewrite"] = True  # hosts outside see their own name; to Services it makes no difference
-    if action.retries is not None:
-        options["retries"] = {
-            "retryOn": ",".join(action.retries.get("retryOn", ["5xx"])),
-            "numRetries": action.retries["attempts"],
-            "perTryTimeout": seconds(action.retries["perTryTimeout"]) if "perTryTimeout" in action.retries else ...,
-        }
-    return options
-
-
-def _redirect(action: Redirect, rewrite: Text | None) -> dict[str, Any]:
-    return {
-        "hostRedirect": action.host or ...,
-        "pathRedirect": action.path or ...,
-        "prefixRewrite": leaf(rewrite) if rewrite else ...,
-        "portRedirect": action.port or ...,
-        "httpsRedirect": True if action.scheme == "https" else ...,
-        "responseCode": _REDIRECTS[action.status],
-        "stripQuery": True if action.strip_query else ...,
-    }
-
-
-def _response(action: Respond) -> dict[str, Any]:
-    return {"status": action.status, "body": action.body or ...}
+def _groups(table: Table) -> list[Manifest]:
+    """The UpstreamGroups of spreads, each once."""
+    made: dict[str, Manifest] = {}
+    for action in (action for rule in table.rules for action in rule.actions()):
+        if isinstance(action, Forward) and is_shared(table, action):
+            name = group_name(table, action.targets[0])
+            spec = {"destinations": destinations(table, action.targets)}
+            made[name] = _manifest(table, _GLOO, "UpstreamGroup", (name,), spec, namespace_of(table))
+    return list(made.values())

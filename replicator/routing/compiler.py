@@ -132,6 +132,7 @@ class _Compiler:
             tls=self.tls(gateway),
             delegation=routing.delegation,
             islands={path: self.plan.sets[path].islands for path in sorted(self.over | ({over} if over else set()))},
+            object_name=text(f"{routing.name}-", ISLAND_NAME) if over else (routing.name,),
             uses=tuple(self.uses),
             tests=tuple(self.test(node) for node in routing.tests),
         )
@@ -209,7 +210,7 @@ class _Compiler:
                 self.use("gateway.class", create.place)
         return Gateway(
             name=data.get("name", self.routing.name),
-            namespace=data.get("namespace", metadata.namespace),
+            namespace=data.get("namespace", self.settings.get("namespace", metadata.namespace)),
             place=place,
             create=create is not None,
             of_class=made.get("class", ""),

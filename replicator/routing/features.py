@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from replicator.diagnostics import Diagnostic
-from replicator.routing.rules import Use
+from replicator.diagnostics import Diagnostic, Place, Related
+from replicator.routing.rules import Azure, SecretName, Table, Use
 
 COLUMNS = {
     "gloo": "Gloo Edge",
@@ -53,6 +53,26 @@ def refusals(uses: Iterable[Use], column: str) -> Iterator[Diagnostic]:
             detail = f" ({use.detail})" if use.detail else ""
             message = f"{COLUMNS[column]} cannot do this: {cell.reason}{detail}"
             yield Diagnostic("R0708", message, use.place, hint=cell.way_out)
+
+
+def one_azure_secret(tables: Iterable[Table]) -> Iterator[Diagnostic]:
+    """Gloo keeps the keys of one Secret for all Azure Upstreams, the last that it reads: so there may be one only.
+
+    solo-io/gloo: projects/gloo/pkg/plugins/azure/plugin.go
+    """
+    first: tuple[SecretName, Place] | None = None
+    for table in tables:
+        for backend in table.backends() if table.provider == "gloo" else ():
+            secret = backend.function.secret if isinstance(backend.function, Azure) else None
+            if secret is None:
+                continue
+            if first is None:
+                first = secret, backend.place
+            elif secret != first[0]:
+                message = "Gloo reads the keys of all Azure functions from one Secret, and these name two"
+                related = (Related("the other one is named here", first[1]),)
+                hint = "put the keys of all Function Apps into one Secret"
+                yield Diagnostic("R0708", message, backend.place, hint=hint, related=related)
 
 
 _OTHERS = "provider gloo or istio can"

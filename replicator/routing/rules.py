@@ -7,7 +7,7 @@ for the islands of every case that it does not name apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from replicator.diagnostics import Place
@@ -262,7 +262,7 @@ class Table(NamedTuple):
     """A virtual host: its hosts and its rules in order; with `over` one for each island of that Set.
 
     `column` is the provider with its edition or flavor, as the table of features has it. `islands` are those of every
-    Set that a rule, a target or the table is over, in order.
+    Set that a rule, a target or the table is over, in order. `object_name` is that of the virtual host's object.
     """
 
     name: str
@@ -280,12 +280,14 @@ class Table(NamedTuple):
     tls: Tls | None = None
     delegation: Literal["none", "set", "island"] = "none"
     islands: Mapping[str, Sequence[Island]] = {}
+    object_name: Text = ()
     uses: tuple[Use, ...] = ()
     tests: tuple[Case, ...] = ()
 
     def cases(self, over: str) -> list[str]:
         """The cases of the islands of a Set, in order of their names."""
-        return sorted({island.case for island in self.islands.get(over, ())})
+        islands = self.islands.get(over, ())
+        return islands[0].plan.cases() if islands else []
 
     def backends(self) -> Iterator[Backend]:
         """Every backend once, those of whole Sets first; one island's is left out where its whole Set is there."""
@@ -304,6 +306,19 @@ class Table(NamedTuple):
         yield from whole
         covered = {backend.of for backend in whole}
         yield from (one for one in found.values() if not one.over and (not one.of or one.of not in covered))
+
+
+def alike(cases: Sequence[str], key: Callable[[str], Any]) -> list[frozenset[str]]:
+    """The cases in groups for which `key` is the same; an empty one where that is all of them."""
+    groups: list[tuple[Any, list[str]]] = []
+    for case in cases:
+        value = key(case)
+        same = next((group for known, group in groups if known == value), None)
+        if same is None:
+            groups.append((value, [case]))
+        else:
+            same.append(case)
+    return [frozenset(group) for _, group in groups] if len(groups) > 1 else [frozenset()]
 
 
 EVERYTHING = Condition("prefix", ("/",), (), (), ())
