@@ -92,6 +92,7 @@ class Endpoint(NamedTuple):
     host: str
     port: int
     hostname: str = ""  # what Envoy's auto_host_rewrite writes
+    filters: tuple[Object, ...] = ()  # HTTP filters that only requests to it pass, after the choice of a back end
 
 
 def static_bootstrap(
@@ -99,17 +100,20 @@ def static_bootstrap(
     clusters: Mapping[str, Endpoint],
     listen_port: int,
     route_config: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    merge_slashes: bool = False,
 ) -> dict[str, Any]:
     """Wraps virtual hosts (config.route.v3.VirtualHost) and one-endpoint clusters into a bootstrap for Envoy.
 
-    `route_config` has further fields of the RouteConfiguration. Paths are normalized and slashes are not merged, which
-    is the default of Gloo and of Istio.
+    `route_config` has further fields of the RouteConfiguration. Paths are normalized; slashes are merged only if the
+    provider does so, which Gloo and Istio do not.
     """
     names = {"fault": "HTTPFault", "cors": "Cors", "router": "Router"}
     manager = {
         "@type": typed("filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "http",
         "normalize_path": True,
+        "merge_slashes": merge_slashes,
         "route_config": {"name": "routes", "virtual_hosts": virtual_hosts, **route_config},
         "http_filters": [
             {
@@ -139,10 +143,22 @@ def _address(host: str, port: int) -> dict[str, Any]:
 
 def _cluster(name: str, at: Endpoint) -> dict[str, Any]:
     endpoint = {"address": _address(at.host, at.port), "hostname": at.hostname}
+    options: dict[str, Any] = {}
+    if at.filters:
+        codec = {
+            "name": "envoy.filters.http.upstream_codec",
+            "typed_config": {"@type": typed("filters.http.upstream_codec.v3.UpstreamCodec")},
+        }
+        options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"] = {
+            "@type": typed("upstreams.http.v3.HttpProtocolOptions"),
+            "explicit_http_config": {"http_protocol_options": {}},
+            "http_filters": [*at.filters, codec],
+        }
     return {
         "name": name,
         "type": "STATIC",
         "connect_timeout": "5s",
+        "typed_extension_protocol_options": options,
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]},
     }
 
