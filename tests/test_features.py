@@ -1,0 +1,163 @@
+"""The table of features: for each line a Routing that asks for it, which a provider writes or refuses as it says."""
+
+from typing import NamedTuple
+
+import pytest
+import yaml
+from strict_schemas import needs_shared, problems
+
+from replicator.diagnostics import Diagnostic
+from replicator.pipeline import Built, Source, build
+from replicator.routing.features import COLUMNS, FEATURES, No
+
+TYPE = """
+apiVersion: replicator.dev/v1alpha1
+kind: IslandType
+metadata: {name: web}
+spec:
+  ports: {http: {unit: web, port: http}}
+  units: {web: {image: "web:1", ports: {http: 80}}}
+  implementations:
+    vm: {external: {host: vm.example.net, port: 443, tls: true}}
+    knative: {function: {knative: {service: fn/hello}}}
+    azure: {function: {azure: {app: app, function: thumb, authLevel: Anonymous}}}
+---
+apiVersion: replicator.dev/v1alpha1
+kind: IslandSet
+metadata: {name: cart, namespace: shop}
+spec: {type: web, islands: ISLANDS}
+"""
+ISLANDS = "{eu: {}, us: {}, vm: {implementation: vm}, fn: {implementation: knative}, az: {implementation: azure}}"
+
+SETTINGS = {
+    "gloo": ["provider: gloo"],
+    "gloo-enterprise": ["provider: gloo", "gloo: {edition: enterprise}"],
+    "istio": ["provider: istio"],
+    "gateway-api": ["provider: gateway-api"],
+    "kgateway": ["provider: gateway-api", "gateway-api: {flavor: kgateway}"],
+}
+
+ROUTING = """
+---
+apiVersion: replicator.dev/v1alpha1
+kind: Routing
+metadata: {name: shop, namespace: edge}
+spec:
+"""
+
+
+class Asking(NamedTuple):
+    """A Routing's routes, and what else of it differs from the usual."""
+
+    routes: str
+    hosts: str = "[shop.example.com]"
+    gateway: str = "{name: public, namespace: edge}"
+    more: str = ""
+    islands: str = ISLANDS
+
+
+TO = "to: {island: cart/eu}"
+MANY = f"{{{', '.join(f'i{number}: {{}}' for number in range(17))}}}"
+CREATED = "{create: {class: envoy}}"
+
+
+def function(fields: str) -> Asking:
+    return Asking(f"- to: {{function: {fields}}}")
+
+
+ASKING = {
+    "path.regex": Asking(f"- {{match: {{path: {{regex: '/[ab]'}}}}, {TO}}}"),
+    "header.regex": Asking(f"- {{match: {{headers: {{x: {{regex: '[ab]'}}}}}}, {TO}}}"),
+    "header.present": Asking(f"- {{match: {{headers: {{x: {{present: true}}}}}}, {TO}}}"),
+    "header.absent": Asking(f"- {{match: {{headers: {{x: {{absent: true}}}}}}, {TO}}}"),
+    "query.regex": Asking(f"- {{match: {{query: {{x: {{regex: '[ab]'}}}}}}, {TO}}}"),
+    "query.present": Asking(f"- {{match: {{query: {{x: {{present: true}}}}}}, {TO}}}"),
+    "method.other": Asking(f"- {{match: {{methods: [PURGE]}}, {TO}}}"),
+    "respond": Asking("- respond: {status: 410, body: gone}"),
+    "drained": Asking(
+        "- {each: cart, match: {headers: {x: '{{ island.key }}'}}}", islands="{eu: {}, us: {state: drained}}"
+    ),
+    "redirect.prefix": Asking("- {match: {path: {prefix: /a}}, redirect: {prefix: /b}}"),
+    "redirect.stripQuery": Asking("- {match: {path: {exact: /a}}, redirect: {path: /b, stripQuery: true}}"),
+    "retries": Asking(f"- {{{TO}, retries: {{attempts: 2}}}}"),
+    "fault": Asking(f"- {{{TO}, fault: {{abort: {{status: 503, percent: 1}}}}}}"),
+    "mirror": Asking(f"- {{{TO}, mirror: {{island: cart/us}}}}"),
+    "cors": Asking(f"- {{{TO}, cors: {{allowOrigins: ['https://a.example.com']}}}}"),
+    "headers": Asking(f"- {{{TO}, headers: {{request: {{set: {{x: z}}}}}}}}"),
+    "targets.many": Asking("- to: {spread: cart}", islands=MANY),
+    "mixed.host": Asking("- to: [{island: cart/eu}, {island: cart/vm}]"),
+    "mixed.knative": Asking("- to: [{island: cart/eu}, {island: cart/fn}]"),
+    "mixed.azure": Asking("- {to: [{island: cart/eu}, {island: cart/az}], rewrite: {host: a.example.com}}"),
+    "function.aws": function("{aws: {region: eu-west-1, function: thumbs, secret: aws}}"),
+    "function.aws.url": function("{aws: {region: eu-west-1, function: thumbs, url: x.lambda-url.eu-west-1.on.aws}}"),
+    "function.aws.account": function(
+        "{aws: {region: eu-west-1, function: thumbs, account: '123456789012', url: x.lambda-url.eu-west-1.on.aws}}"
+    ),
+    "function.azure": function("{azure: {app: app, function: thumb, secret: keys}}"),
+    "function.azure.anonymous": function("{azure: {app: app, function: thumb, authLevel: Anonymous}}"),
+    "function.gcp": function("{gcp: {host: hello-abc.a.run.app}}"),
+    "function.gcp.audience": function("{gcp: {host: hello-abc.a.run.app, audience: 'https://hello-abc.a.run.app'}}"),
+    "function.knative": function("{knative: {service: fn/hello}}"),
+    "host": Asking("- to: {host: archive.example.net}"),
+    "gateway.none": Asking(f"- {TO}", gateway=""),
+    "gateway.create": Asking(f"- {TO}", gateway=CREATED),
+    "gateway.class": Asking(f"- {TO}", gateway="{create: {}}"),
+    "gateway.section": Asking(f"- {TO}", gateway="{name: public, section: https}"),
+    "tls": Asking(f"- {TO}", gateway=CREATED, more="tls: {secret: shop-tls}"),
+    "tls.existing": Asking(f"- {TO}", more="tls: {secret: shop-tls}"),
+    "hosts.any": Asking(f"- {TO}", hosts="['*']"),
+    "hosts.port": Asking(f"- {TO}", hosts="['shop.example.com:8443']"),
+    "hosts.many": Asking(f"- {TO}", hosts=f"[{', '.join(f's{number}.example.com' for number in range(17))}]"),
+}
+# What no provider but Gloo has a setting for.
+OF_GLOO = {"kube"}
+
+
+def compiled(asking: Asking, column: str) -> Built:
+    gateway = f"gateway: {asking.gateway}" if asking.gateway else ""
+    fields = [*SETTINGS[column], f"hosts: {asking.hosts}", gateway, asking.more, "routes:", asking.routes]
+    text = TYPE.replace("ISLANDS", asking.islands) + ROUTING + "".join(f"  {field}\n" for field in fields if field)
+    return build([Source("dsl.yaml", text.encode())])
+
+
+def errors(built: Built) -> list[Diagnostic]:
+    return [one for one in built.diagnostics if one.severity == "error"]
+
+
+def test_every_line_is_asked_for() -> None:
+    assert ASKING.keys() | OF_GLOO == FEATURES.keys()
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("name", ASKING)
+def test_a_provider_does_what_the_table_says(name: str, column: str) -> None:
+    cell = FEATURES[name].cells.get(column, "")
+    found = errors(compiled(ASKING[name], column))
+    if isinstance(cell, No):
+        told = [one for one in found if cell.reason in one.message]
+        assert told, found
+        assert [(one.code, one.hint) for one in told] == [("R0708", cell.way_out)]
+        assert told[0].place is not None
+        assert told[0].place.file == "dsl.yaml"
+    else:
+        assert found == []
+
+
+def test_routes_straight_to_services_reach_no_host() -> None:
+    asking = Asking("- to: {host: archive.example.net}", more="gloo: {destinations: kube}")
+    [found] = errors(compiled(asking, "gloo"))
+    cell = FEATURES["kube"].cells["gloo"]
+    assert isinstance(cell, No)
+    assert (found.code, found.hint) == ("R0708", cell.way_out)
+
+
+@needs_shared
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("name", ASKING)
+def test_what_is_written_passes_the_crds(name: str, column: str) -> None:
+    built = compiled(ASKING[name], column)
+    if errors(built):
+        assert isinstance(FEATURES[name].cells.get(column, ""), No)
+        return
+    objects = list(yaml.load_all(b"".join(built.texts()), yaml.CSafeLoader))
+    assert problems(objects) == []
