@@ -106,7 +106,11 @@ class _Translation:
     def __init__(self, services: Services, gateways: Iterable[str]) -> None:
         self.services = services
         self.clusters: dict[str, Endpoint] = {}
-        self.entries: dict[str, dict[int, Port]] = {}
+        self.hosts: dict[str, dict[int, Port]] = {}  # the registry: Services and ServiceEntries by full name
+        for service in services:
+            if service[0] and "[" not in service[1]:
+                host = f"{service[1]}.{service[0]}{CLUSTER_DOMAIN}"
+                self.hosts.setdefault(host, {})[service[2]] = Port("", service)
         self.rules: dict[str, Rule] = {}
         self.gateways: dict[str, tuple[Server, ...]] = dict.fromkeys(gateways, OUTSIDE)
         self.roots: dict[Key, tuple[Fields, Fields]] = {}  # the object and its spec
@@ -129,54 +133,53 @@ class _Translation:
             self._destination_rule(spec, namespace)
         elif kind == "Gateway":
             self._gateway(spec, key)
-        elif "hosts" in spec:
+        elif item["spec"].get("hosts"):
             self.roots[key] = fields, spec
             return  # finished when all delegates are known
         else:
+            spec.skip("hosts")
             self.delegates[key] = spec.take("http", [])
             if "gateways" in spec:
                 raise Refused(f"{fields.where}: delegate virtual service must have no gateways specified")
         fields.finish()
 
-    # The registry
-
     def _service_entry(self, spec: Fields) -> None:
         spec.skip("location")
         hosts, resolution, endpoints = spec.take("hosts", []), spec.take("resolution"), spec.each("endpoints")
-        if resolution not in ("DNS", "STATIC") or len(endpoints) > 1 or len(hosts) != 1:
-            raise UnknownField(
-                f"{spec.where}: only one host, with one endpoint at most, by DNS or STATIC, is translated"
-            )
-        [host] = hosts
-        if resolution == "STATIC" and not endpoints:
-            raise Refused(f"{spec.where}: nothing is behind {host}")
-        if not HOST.fullmatch(host) or "*" in host or "." not in host:
-            raise Refused(f"{spec.where}: {host!r} is no full domain name")
-        address = endpoints[0].take("address") if endpoints else host
-        found: dict[int, Port] = {}
+        if resolution not in ("DNS", "STATIC") or len(endpoints) > 1:
+            raise UnknownField(f"{spec.where}: only one endpoint at most, by DNS or STATIC, is translated")
+        if not hosts or (resolution == "STATIC" and not endpoints):
+            raise Refused(f"{spec.where}: nothing is behind {hosts}")
+        endpoint = endpoints[0].take("address") if endpoints else ""
+        ports: list[tuple[int, str, int]] = []
         names: set[str] = set()
         for port in spec.each("ports"):
             number, name, protocol = port.take("number"), port.take("name"), port.take("protocol", "")
             if protocol not in HTTP_PROTOCOLS:
                 raise UnknownField(f"{port.where}: the protocol {protocol!r} has no translation")
-            if number in found or name in names:
+            if name in names or any(number == other for other, _, _ in ports):
                 raise Refused(f"{port.where}: {name} or {number} is already defined")
             names.add(name)
-            found[number] = Port(protocol, _service(address, port.take("targetPort", number)))
-        if host in self.entries or self._ports(host):
-            raise Refused(f"{spec.where}: {host} is known already")
-        self.entries[host] = found
+            ports.append((number, protocol, port.take("targetPort", number)))
+        for host in hosts:
+            if not HOST.fullmatch(host) or "*" in host or "." not in host:
+                raise Refused(f"{spec.where}: {host!r} is no full domain name")
+            if host in self.hosts:
+                raise Refused(f"{spec.where}: {host} is known already")
+            self.hosts[host] = {
+                number: Port(protocol, _service(endpoint or host, target)) for number, protocol, target in ports
+            }
 
     def _destination_rule(self, spec: Fields, namespace: str) -> None:
         host = _full_name(spec.take("host"), namespace)
-        if host in self.rules or not self._ports(host):
+        if host in self.rules or host not in self.hosts:
             raise Refused(f"{spec.where}: {host} is no host of the registry, or has a DestinationRule already")
         rule = Rule()
         policies = spec.inner("trafficPolicy") if "trafficPolicy" in spec else None
         if policies:
             for policy in policies.each("portLevelSettings"):
                 number = policy.inner("port").take("number")
-                if number not in self._ports(host):
+                if number not in self.hosts[host]:
                     raise Refused(f"{policy.where}: {host} has no port {number}")
                 rule.tls[number] = _tls(policy)
             rule.tls[0] = _tls(policies, empty=bool(rule.tls))
@@ -187,20 +190,12 @@ class _Translation:
             rule.subsets[name] = subset.take("labels", {})
         self.rules[host] = rule
 
-    def _ports(self, host: str) -> dict[int, Port]:
-        """What the registry knows under that full name; nothing where it does not know it."""
-        if host in self.entries:
-            return self.entries[host]
-        namespace, name, _ = _service(host, 0)
-        found = [service for service in self.services if namespace and service[:2] == (namespace, name)]
-        return {service[2]: Port("", service) for service in found}
-
     def _cluster(self, fields: Fields, sent_host: str, namespace: str | None) -> str:
         """The name of the cluster of this Destination; `sent_host` is the Host that the rule sends there, or ""."""
         host, subset = _full_name(fields.take("host"), namespace), fields.take("subset", "")
-        ports = self._ports(host)
-        if not ports:
+        if host not in self.hosts:
             raise Refused(f"{fields.where}: {host} is no host of the registry: Istio would answer 503")
+        ports = self.hosts[host]
         number = fields.inner("port").take("number") or (next(iter(ports)) if len(ports) == 1 else None)
         if number not in ports:
             raise Refused(f"{fields.where}: {host} has the ports {sorted(ports)}, not {number}: Istio would answer 503")

@@ -227,9 +227,7 @@ def _route(fields: Fields, part: Part, host: str, cluster: Cluster) -> Part:
         route |= rewrite
     if mirrors := _mirrors(fields, host, cluster):
         route["request_mirror_policies"] = mirrors
-    retry_policy = _retries(fields.inner("retries")) if "retries" in fields else DEFAULT_RETRIES
-    if retry_policy:
-        route["retry_policy"] = retry_policy
+    route["retry_policy"] = _retries(fields.inner("retries")) if "retries" in fields else DEFAULT_RETRIES
     destinations = fields.each("route")
     if not destinations:
         raise Refused(f"{fields.where}: HTTP route, redirect or direct_response is required")
@@ -253,7 +251,6 @@ def _route(fields: Fields, part: Part, host: str, cluster: Cluster) -> Part:
         weighted = [
             {"name": name, "weight": weight, **own, **({"host_rewrite_literal": own_host} if own_host else {})}
             for name, weight, (own, own_host) in zip(clusters, weights, operations, strict=True)
-            if weight
         ]
         route["weighted_clusters"] = {"clusters": weighted}
     if host:
@@ -291,13 +288,13 @@ def _mirrors(fields: Fields, host: str, cluster: Cluster) -> list[Part]:
     for destination, owner in found:
         name = "mirrorPercentage" if owner is fields else "percentage"
         percentage = _percentage(owner.inner(name)) if name in owner else 100
-        mirror = {
+        policy = {
             "cluster": cluster(destination, host),
             "runtime_fraction": {"default_value": fraction(percentage)},
             # DISABLE_SHADOW_HOST_SUFFIX is true by default: the mirror sees the Host that the destination sees.
             "disable_shadow_host_suffix_append": True,
         }
-        policies += [mirror] if percentage else []
+        policies.append(policy)
     return policies
 
 
@@ -308,7 +305,7 @@ def _percentage(fields: Fields) -> float:
     return value
 
 
-def _retries(fields: Fields) -> Part | None:
+def _retries(fields: Fields) -> Part:
     attempts = fields.take("attempts", 0)
     names = [name for name in ("perTryTimeout", "retryOn", "backoff", "retryIgnorePreviousHosts") if name in fields]
     if attempts < 0 or (not attempts and names):
@@ -328,7 +325,7 @@ def _retries(fields: Fields) -> Part | None:
     if "backoff" in fields:
         part["retry_back_off"] = {"base_interval": duration(fields.take("backoff"), fields.where)}
     fields.skip("retryIgnorePreviousHosts")  # clusters have one endpoint
-    return part if attempts else None
+    return part
 
 
 def _redirect(fields: Fields, *, secure: bool) -> Part:

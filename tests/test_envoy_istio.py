@@ -246,7 +246,7 @@ TLS = {"mode": "SIMPLE", "sni": "fn.example.org", "subjectAltNames": ["fn.exampl
 
 def service_entry(host: str = "fn.example.org", **spec: Any) -> Object:
     ports = [{"number": 443, "name": "https", "protocol": "HTTPS"}]
-    return istio("ServiceEntry", "fn", hosts=[host], **{"resolution": "DNS", "ports": ports, **spec})
+    return istio("ServiceEntry", "fn", **{"hosts": [host], "resolution": "DNS", "ports": ports, **spec})
 
 
 def external(port: int = 443, **more: Any) -> Object:
@@ -256,6 +256,7 @@ def external(port: int = 443, **more: Any) -> Object:
 @pytest.mark.parametrize(
     ("entry", "tls", "backend"),
     [
+        ({"hosts": ["x.example.org", "fn.example.org"]}, TLS, ("", "fn.example.org", 443)),
         ({"location": "MESH_EXTERNAL"}, TLS, ("", "fn.example.org", 443)),
         ({"endpoints": [{"address": "10.0.0.1"}], "resolution": "STATIC"}, TLS, ("", "10.0.0.1", 443)),
         ({"endpoints": [{"address": "web.shop.svc.cluster.local"}]}, TLS, ("shop", "web", 443)),

@@ -233,7 +233,8 @@ def tls(**more: Any) -> Object:
         (service_entry("fn"), "no full domain name"),
         (service_entry("*.example.org"), "no full domain name"),
         (service_entry("a.shop.svc.cluster.local"), "is known already"),
-        (service_entry(resolution="STATIC"), "nothing is behind fn.example.org"),
+        (service_entry(resolution="STATIC"), "nothing is behind .*fn.example.org"),
+        (istio("ServiceEntry", "fn", resolution="DNS", hosts=[]), r"nothing is behind \[\]"),
         (service_entry(ports=[{"number": 1, "name": n, "protocol": "HTTP"} for n in "xy"]), "already defined"),
         (destination_rule("gone.shop.svc.cluster.local"), "no host of the registry"),
         (destination_rule("a"), "a.edge.svc.cluster.local is no host"),
@@ -349,6 +350,8 @@ def test_delegations(root: Object, http: Object, message: str) -> None:
 def test_delegates_that_are_none() -> None:
     with pytest.raises(Refused, match=r"no rule delegates to .*'shop', 'd'"):
         translate(virtual_service([EVERYWHERE]), delegate([EVERYWHERE]))
+    with pytest.raises(Refused, match=r"no rule delegates to .*'edge', 'shop'"):
+        translate(istio("VirtualService", "shop", hosts=[], http=[EVERYWHERE]))
     with pytest.raises(Refused, match="without rules"):
         translate(virtual_service([delegating()]), delegate([]))
     with pytest.raises(Refused, match="delegates to no VirtualService shop/d that has no hosts"):
