@@ -405,3 +405,16 @@ def test_whole_objects() -> None:
             },
         },
     ]
+
+
+@pytest.mark.parametrize(
+    "to", ['{host: "{{ island.key }}.example.net"}', '{function: {gcp: {host: "{{ island.key }}.example.net"}}}']
+)
+def test_a_host_that_names_the_island_is_one_for_each(to: str) -> None:
+    each = f'- {{each: book, match: {{path: {{exact: "/{{{{ island.key }}}}"}}}}, to: {to}}}'
+    objects = gloo_objects(dsl(WEB, BOOK, routing(each)))
+    upstreams = {item["metadata"]["name"]: item["spec"]["static"]["hosts"] for item in of_kind("Upstream", objects)}
+    assert [upstreams[route["routeAction"]["single"]["upstream"]["name"]][0]["addr"] for route in routes(objects)] == [
+        "eu.example.net",
+        "us.example.net",
+    ]

@@ -287,11 +287,11 @@ class _Compiler:
             self.use("respond", route.respond.place)
             return {USUAL: self.response(route.respond)}
         if route.to or own is None:
-            targets = [target for one in route.to for target in self.destinations.targets(one, route)]
+            targets = [target for one in route.to for target in self.destinations.targets(one, route, own)]
             if not targets and route.to and route.weighted and not self.texts.found:
                 self.say("R0705", "no island is active: nobody would get a request", route.place)
             self.mixture(targets, route)
-            action = self.forward(route, tuple(targets)) if targets else None
+            action = self.forward(route, tuple(targets), own) if targets else None
             return {USUAL: action} if action is not None else {}
         return self.to_own_island(route, own)
 
@@ -300,7 +300,7 @@ class _Compiler:
         live = [case for case in cases if not case.startswith("drained/")]
         made: dict[str, Action] = {}
         for case, backend in self.destinations.of_set(own, route.port, route.place, live).items():
-            action = self.forward(route, (Target(backend, 1),))
+            action = self.forward(route, (Target(backend, 1),), own)
             if action is not None:
                 made[case] = action
         for case in cases:
@@ -337,7 +337,7 @@ class _Compiler:
         if any(isinstance(call, Azure) for call in calls):
             self.use("mixed.azure", route.place)
 
-    def forward(self, route: Route, targets: tuple[Target, ...]) -> Forward | None:
+    def forward(self, route: Route, targets: tuple[Target, ...], own: SetPlan | None) -> Forward | None:
         weights = [target.weight for target in targets]
         if sum(weight for weight in weights if isinstance(weight, int)) > MAX_WEIGHTS:
             self.say("R0705", f"the weights add up to more than {MAX_WEIGHTS:,}", route.place)
@@ -347,7 +347,7 @@ class _Compiler:
         self.durations(route)
         if route.retries is not None:
             self.use("retries", route.retries.place)
-        mirror = self.mirror(route)
+        mirror = self.mirror(route, own)
         if route.mirror is not None and mirror is None:
             return None
         return Forward(
@@ -437,14 +437,14 @@ class _Compiler:
             credentials=credentials,
         )
 
-    def mirror(self, route: Route) -> Mirror | None:
+    def mirror(self, route: Route, own: SetPlan | None) -> Mirror | None:
         if route.mirror is None:
             return None
         self.use("mirror", route.mirror.place)
         if not route.mirror.kind:
             self.say("R0202", "a mirror names nothing", route.mirror.place, "one of: island, service, host")
             return None
-        backend = self.destinations.one(route.mirror)
+        backend = self.destinations.one(route.mirror, own)
         return Mirror(backend, route.mirror.node.data.get("percent", 100)) if backend is not None else None
 
     def fault(self, node: MappingNode | None) -> Fault | None:

@@ -46,8 +46,8 @@ class Destinations:
             self.say("R0701", f"there is no IslandSet `{scalar.text}`", scalar.place, hint)
         return plan
 
-    def targets(self, destination: Destination, route: Route) -> Iterator[Target]:
-        """The targets of an entry of `to`."""
+    def targets(self, destination: Destination, route: Route, own: SetPlan | None) -> Iterator[Target]:
+        """The targets of an entry of `to`; `own` is the Set that the route is of, with `island` in scope."""
         port = destination.port or route.port
         if destination.kind == "spread":
             assert destination.target is not None
@@ -61,23 +61,27 @@ class Destinations:
                 return
             backend = self.of_island(island, port, destination.place)
         else:
-            backend = self.elsewhere(destination, port)
+            backend = self.elsewhere(destination, port, own)
         if backend is not None:
             yield Target(backend, destination.weight)
 
-    def elsewhere(self, destination: Destination, port: Scalar | None) -> Backend | None:
-        """The backend of a destination that is no island: a Service, a host, a function."""
+    def elsewhere(self, destination: Destination, port: Scalar | None, own: SetPlan | None) -> Backend | None:
+        """The backend of a destination that is no island: a Service, a host, a function; or one for each island."""
         if destination.kind == "service":
             return self._service(destination, port)
         if destination.kind == "host":
-            return self._host(destination, port)
-        assert destination.function is not None
-        return self._function(destination.function, destination.place)
+            made = self._host(destination, port)
+        else:
+            assert destination.function is not None
+            made = self._function(destination.function, destination.place)
+        if made is not None and own is not None and _differs(made):
+            return made._replace(over=own.path)
+        return made
 
-    def one(self, destination: Destination) -> Backend | None:
+    def one(self, destination: Destination, own: SetPlan | None) -> Backend | None:
         """The one backend of a mirror."""
         if destination.kind != "island":
-            return self.elsewhere(destination, destination.port)
+            return self.elsewhere(destination, destination.port, own)
         island = self._island(destination)
         return self.of_island(island, destination.port, destination.place) if island is not None else None
 
@@ -396,6 +400,12 @@ def _fixed(backend: Backend, island: Island) -> Backend:
     if made.function is not None:
         made = made._replace(function=type(made.function)(*(known(value) for value in made.function)))
     return made._replace(island=island.path)
+
+
+def _differs(backend: Backend) -> bool:
+    """Whether a backend is another one for each island."""
+    values = (*backend, *(backend.function or ()))
+    return any(isinstance(part, Hole) for value in values if isinstance(value, tuple) for part in value)
 
 
 def _slug(content: Text) -> Text:
