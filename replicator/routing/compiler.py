@@ -242,6 +242,8 @@ class _Compiler:
             message = "the whole Routing is one of each island already"
             self.say("R0205", message, route.each.place, "remove `each` here, or from the Routing")
             return None
+        if route.each and self.routing.delegation != "none":
+            self.names_objects(route)
         conditions = tuple(condition(match, self.texts, self.use) for match in route.matches) or (EVERYTHING,)
         if each is not None and len(each.islands) > 1 and not any(tells_apart(one, each) for one in conditions):
             hint = "use {{ island.key }} in its match" if each.above is None else "use {{ island.name }} in its match"
@@ -264,6 +266,15 @@ class _Compiler:
             route=route.name,
             cases=tuple((case, action) for case, action in actions.items() if action != usual),
         )
+
+    def names_objects(self, route: Route) -> None:
+        """A route that is delegated to objects of its own names them."""
+        if not route.name:
+            hint = "name: by-path; the objects that the route is delegated to are named after it"
+            self.say("R0202", 'missing field "name"', route.place, hint)
+        elif not names.is_label(route.name):
+            message = f"`{route.name}` is no part of an object's name"
+            self.say("R0304", message, route.node.items["name"].place, "a-z, 0-9 and -, as in by-path")
 
     def rewrite(self, route: Route) -> Text | None:
         prefix = route.rewrite.items.get("prefix") if route.rewrite else None

@@ -261,8 +261,9 @@ class Case(NamedTuple):
 class Table(NamedTuple):
     """A virtual host: its hosts and its rules in order; with `over` one for each island of that Set.
 
-    `column` is the provider with its edition or flavor, as the table of features has it. `islands` are those of every
-    Set that a rule, a target or the table is over, in order. `object_name` is that of the virtual host's object.
+    `object_name` is that of its object: the Routing's, with the island's where there is one for each. `column` is the
+    provider with its edition or flavor, as the table of features has it. `islands` are those of every Set that a rule,
+    a target or the table is over, in order.
     """
 
     name: str
