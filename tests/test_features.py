@@ -87,6 +87,9 @@ ASKING = {
     "targets.many": Asking("- to: {spread: cart}", islands=MANY),
     "mixed.host": Asking("- to: [{island: cart/eu}, {island: cart/vm}]"),
     "mixed.knative": Asking("- to: [{island: cart/eu}, {island: cart/fn}]"),
+    "mixed.aws": Asking(
+        "- to: [{island: cart/eu}, {function: {aws: {region: eu-west-1, function: f, url: x.on.aws}}}]"
+    ),
     "mixed.azure": Asking("- {to: [{island: cart/eu}, {island: cart/az}], rewrite: {host: a.example.com}}"),
     "function.aws": function("{aws: {region: eu-west-1, function: thumbs, secret: aws}}"),
     "function.aws.url": function("{aws: {region: eu-west-1, function: thumbs, url: x.lambda-url.eu-west-1.on.aws}}"),

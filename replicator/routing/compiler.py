@@ -345,6 +345,8 @@ class _Compiler:
             self.use("mixed.knative", route.place)
         elif given is None and any(authority for _, authority in hosts) and (len(hosts) > 1 or number > len(backends)):
             self.use("mixed.host", route.place)
+        if any(isinstance(call, Aws) and call.url for call in calls) and given is None:
+            self.use("mixed.aws", route.place)
         if any(isinstance(call, Azure) for call in calls):
             self.use("mixed.azure", route.place)
 

@@ -195,6 +195,10 @@ FEATURES: dict[str, Feature] = {
             "kgateway": _ONE_HOST,
         },
     ),
+    "mixed.aws": Feature(
+        "one route, by weight, to a Lambda function with a URL and others",
+        {"istio": "a Host for each destination", "gateway-api": _ONE_HOST},
+    ),
     "mixed.azure": Feature(
         "one route, by weight, to an Azure function and others",
         {"istio": _ONE_PATH, "gateway-api": _ONE_PATH, "kgateway": _ONE_PATH},
