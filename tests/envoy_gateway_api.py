@@ -29,7 +29,7 @@ import kgateway_schemas
 import strict_schemas
 from envoy import Endpoint, Fields, Object, Refused, Service, Services, UnknownField
 from envoy_gateway_api_parts import DEFAULT_PORTS, Answer, Listening, Match, Reader, match, timeout
-from envoy_gloo_parts import Option, Part
+from envoy_parts import Option, Part
 
 GROUP = "gateway.networking.k8s.io"
 KGATEWAY = kgateway_schemas.API_VERSION.partition("/")[0]

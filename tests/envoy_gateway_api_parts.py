@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
-from envoy import Fields, Refused, UnknownField, typed
-from envoy_gloo_parts import Condition, Part
+from envoy import Fields, Refused, UnknownField
+from envoy_parts import Condition, Part, filter_settings, fraction, header_to_add, regex_rewrite
 
 KINDS = ("Exact", "RegularExpression", "PathPrefix")  # by precedence
 
@@ -184,14 +184,12 @@ class Reader:
     def headers(self, fields: Fields, direction: str) -> Part:
         """An HTTPHeaderFilter; one action for a name."""
         added, seen = [], set()
-        actions = {"set": "OVERWRITE_IF_EXISTS_OR_ADD", "add": "APPEND_IF_EXISTS_OR_ADD"}
-        for name, action in actions.items():
+        for name in ("set", "add"):
             for item in fields.each(name):
                 key, value = item.take("name"), item.take("value")
                 if self.kgateway and "%" in value:
                     raise Refused(f"{item.where}: kgateway hands {value!r} to Envoy as a format")
-                pair = {"key": key, "value": value.replace("%", "%%")}
-                added.append({"header": pair, "append_action": action})
+                added.append(header_to_add(key, value.replace("%", "%%"), append=name == "add"))
                 seen.add(key.lower())
         removed = fields.take("remove", [])
         seen |= {name.lower() for name in removed}
@@ -207,7 +205,7 @@ class Reader:
         elif "fraction" in fields:
             of = fields.inner("fraction")
             share = Fraction(of.take("numerator"), of.take("denominator", 100))
-        part["runtime_fraction"] = {"default_value": fraction(share)}
+        part["runtime_fraction"] = {"default_value": fraction(100 * share)}
         return part
 
     def _rewrite(self, fields: Fields, matches: list[Match]) -> Part:
@@ -285,7 +283,7 @@ def _quoted(text: str) -> str:
 
 
 def _regex_rewrite(regex: str, path: str, rest: str = "") -> Part:
-    return {"pattern": {"regex": regex}, "substitution": path.replace("\\", r"\\") + rest}
+    return regex_rewrite(regex, path.replace("\\", r"\\") + rest)
 
 
 def cors(fields: Fields) -> Part:
@@ -306,14 +304,6 @@ def _origin(origin: str) -> Part:
     if "*" not in origin:
         return {"exact": origin}
     return {"safe_regex": {"regex": ".*".join(map(_quoted, origin.split("*")))}}
-
-
-def filter_settings(name: str, message: str, settings: Part) -> Part:
-    return {f"envoy.filters.http.{name}": {"@type": typed(f"filters.http.{name}.v3.{message}"), **settings}}
-
-
-def fraction(share: Fraction) -> Part:
-    return {"numerator": int(share * 1_000_000), "denominator": "MILLION"}
 
 
 UNITS = {"h": Fraction(3600), "m": Fraction(60), "s": Fraction(1), "ms": Fraction(1, 1000)}

@@ -15,7 +15,6 @@ from envoy import Endpoint, Fields, Object, Refused, Service, Services, UnknownF
 from envoy_gloo_parts import (
     EVERYTHING,
     Matcher,
-    Option,
     cors,
     envoy_route,
     header_manipulation,
@@ -24,7 +23,7 @@ from envoy_gloo_parts import (
     retries,
     route_options,
 )
-from envoy_parts import Part
+from envoy_parts import Option, Part
 
 GROUPS = {"Upstream": "gloo", "UpstreamGroup": "gloo", "RouteTable": "gateway", "VirtualService": "gateway"}
 

@@ -2,36 +2,14 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from envoy import Fields, Refused, UnknownField
-from envoy_parts import Part, filter_settings, fraction, header_to_add, path_match, regex_rewrite
+from envoy_parts import Condition, Option, Part, filter_settings, fraction, header_to_add, path_match, regex_rewrite
 
 # RFC 3986 pchar, as solo-io/gloo checks paths (ValidateRoutePath); it does not check regexes.
 PATH = re.compile(r"(?:[A-Za-z0-9/:@._~!$&'()*+,;=-]|%[0-9a-fA-F]{2})*")
 NEVER_IN_A_PATH = ("//", "/./", "/../", "%2f", "%2F", "#")
-
-
-class Condition(NamedTuple):
-    """On a header or a query parameter."""
-
-    name: str
-    value: str
-    regex: bool
-    inverted: bool = False
-
-    def envoy(self) -> Part:
-        part: Part = {"name": self.name}
-        if not self.value:
-            part["present_match"] = True
-        elif self.regex:
-            part["string_match"] = {"safe_regex": {"regex": self.value}}
-        else:
-            part["string_match"] = {"exact": self.value}
-        if self.inverted:
-            part["invert_match"] = True
-        return part
 
 
 class Matcher(NamedTuple):
@@ -86,15 +64,6 @@ def checked_path(path: str, where: str) -> str:
     if not PATH.fullmatch(path) or any(part in path for part in NEVER_IN_A_PATH) or path.endswith(("/.", "/..")):
         raise Refused(f"{where}: Gloo takes no path {path!r}")
     return path
-
-
-@dataclass(frozen=True)
-class Option:
-    """What one option adds to the Envoy route itself, to its action, and to the settings of a filter."""
-
-    route: Part = field(default_factory=dict)
-    action: Part = field(default_factory=dict)
-    filters: Part = field(default_factory=dict)
 
 
 # Gloo passes these over, without a word, on a redirect or a direct response.

@@ -6,12 +6,11 @@ token; a Lambda's request and answer do pass Envoy's own filter.
 """
 
 from collections.abc import Callable
-from fractions import Fraction
 from urllib.parse import urlsplit
 
 from envoy import Endpoint, Fields, Object, Refused, Service, UnknownField, typed
-from envoy_gateway_api_parts import Reader, cors, filter_settings, fraction, seconds
-from envoy_gloo_parts import Option, Part
+from envoy_gateway_api_parts import Reader, cors, seconds
+from envoy_parts import Option, Part, filter_settings, fraction, regex_rewrite
 
 HTTPS = 443
 
@@ -110,7 +109,7 @@ def traffic_policy(spec: Fields, reader: Reader) -> dict[str, Option]:
         found["timeouts"] = Option(action=action)
     if "urlRewrite" in spec:
         regex = spec.inner("urlRewrite").inner("pathRegex")
-        rewrite = {"pattern": {"regex": regex.take("pattern")}, "substitution": regex.take("substitution")}
+        rewrite = regex_rewrite(regex.take("pattern"), regex.take("substitution"))
         found["urlRewrite"] = Option(action={"regex_rewrite": rewrite})
     return found
 
@@ -146,4 +145,4 @@ def _faults(fields: Fields) -> Part:
 
 def _percentage(fields: Fields) -> Part:
     """An absent percentage is 100, so it happens to every request."""
-    return fraction(Fraction(fields.take("percentage", 100), 100))
+    return fraction(fields.take("percentage", 100))

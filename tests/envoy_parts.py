@@ -1,10 +1,42 @@
 """Parts of an Envoy route that are the same whatever provider's objects they come from."""
 
-from typing import Any
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 from envoy import typed
 
 Part = dict[str, Any]  # of Envoy's configuration
+
+
+class Condition(NamedTuple):
+    """On a header or a query parameter; without a value on its presence."""
+
+    name: str
+    value: str
+    regex: bool
+    inverted: bool = False
+
+    def envoy(self) -> Part:
+        part: Part = {"name": self.name}
+        if not self.value:
+            part["present_match"] = True
+        elif self.regex:
+            part["string_match"] = {"safe_regex": {"regex": self.value}}
+        else:
+            part["string_match"] = {"exact": self.value}
+        if self.inverted:
+            part["invert_match"] = True
+        return part
+
+
+@dataclass(frozen=True)
+class Option:
+    """What one option adds to the Envoy route itself, to its action, and to the settings of a filter."""
+
+    route: Part = field(default_factory=dict)
+    action: Part = field(default_factory=dict)
+    filters: Part = field(default_factory=dict)
 
 
 def path_match(kind: str, path: str) -> Part:
@@ -31,5 +63,5 @@ def filter_settings(name: str, message: str, settings: Part) -> Part:
     return {f"envoy.filters.http.{name}": {"@type": typed(f"filters.http.{name}.v3.{message}"), **settings}}
 
 
-def fraction(percentage: float) -> Part:
+def fraction(percentage: float | Fraction) -> Part:
     return {"numerator": int(percentage * 10000), "denominator": "MILLION"}
