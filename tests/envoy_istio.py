@@ -43,9 +43,10 @@ OUTSIDE = (Server(80, False, False, (("*", "*"),)), Server(443, True, False, (("
 
 
 class Tls(NamedTuple):
-    """To a destination; without `sni` it is the Host of each request that is asked for."""
+    """To a destination; without `sni` the certificate of each request's Host is asked for."""
 
     sni: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,11 @@ class Rule:
 
 
 class Port(NamedTuple):
-    """A port of a ServiceEntry, and what it stands for in the test's Services."""
+    """A port in the registry, and what it stands for in the test's Services."""
 
-    protocol: str
     service: Service
+    protocol: str = ""
+    names: tuple[str, ...] = ()  # that one certificate may have, from a ServiceEntry
 
 
 def running(
@@ -96,7 +98,7 @@ def bootstrap(
     for item in sorted(ours, key=lambda item: KINDS.index(item["kind"])):
         translation.read(item)
     # Istio allows answers of 1 MB, Envoy by itself of 4 KB.
-    route_config = {"max_direct_response_body_size_bytes": 1024 * 1024}
+    route_config = {"max_direct_response_body_size_bytes": 1024 * 1024, "ignore_port_in_host_matching": True}
     return envoy.static_bootstrap(
         list(translation.virtual_hosts()), translation.clusters, listen_port, route_config=route_config
     )
@@ -110,7 +112,7 @@ class _Translation:
         for service in services:
             if service[0] and "[" not in service[1]:
                 host = f"{service[1]}.{service[0]}{CLUSTER_DOMAIN}"
-                self.hosts.setdefault(host, {})[service[2]] = Port("", service)
+                self.hosts.setdefault(host, {})[service[2]] = Port(service)
         self.rules: dict[str, Rule] = {}
         self.gateways: dict[str, tuple[Server, ...]] = dict.fromkeys(gateways, OUTSIDE)
         self.roots: dict[Key, tuple[Fields, Fields]] = {}  # the object and its spec
@@ -151,6 +153,7 @@ class _Translation:
         if not hosts or (resolution == "STATIC" and not endpoints):
             raise Refused(f"{spec.where}: nothing is behind {hosts}")
         endpoint = endpoints[0].take("address") if endpoints else ""
+        of_certificate = tuple(spec.take("subjectAltNames", ()))
         ports: list[tuple[int, str, int]] = []
         names: set[str] = set()
         for port in spec.each("ports"):
@@ -167,7 +170,8 @@ class _Translation:
             if host in self.hosts:
                 raise Refused(f"{spec.where}: {host} is known already")
             self.hosts[host] = {
-                number: Port(protocol, _service(endpoint or host, target)) for number, protocol, target in ports
+                number: Port(_service(endpoint or host, target), protocol, of_certificate)
+                for number, protocol, target in ports
             }
 
     def _destination_rule(self, spec: Fields, namespace: str) -> None:
@@ -190,7 +194,7 @@ class _Translation:
             rule.subsets[name] = subset.take("labels", {})
         self.rules[host] = rule
 
-    def _cluster(self, fields: Fields, sent_host: str, namespace: str | None) -> str:
+    def _cluster(self, fields: Fields, sent_host: str, namespace: str) -> str:
         """The name of the cluster of this Destination; `sent_host` is the Host that the rule sends there, or ""."""
         host, subset = _full_name(fields.take("host"), namespace), fields.take("subset", "")
         if host not in self.hosts:
@@ -206,6 +210,8 @@ class _Translation:
             raise Refused(f"{fields.where}: no DestinationRule does TLS to {host}:{number}, which speaks HTTPS")
         if tls and not tls.sni and sent_host != host:
             raise Refused(f"{fields.where}: without sni {host} is asked for the certificate of the request's Host")
+        if tls and tls.sni and not (tls.names or port.names):  # auto_san_validation is for SNI by Host only
+            raise Refused(f"{fields.where}: with sni and no subjectAltNames Istio verifies no name of {host}")
         service = port.service
         if subset:
             if subset not in rule.subsets:
@@ -289,11 +295,16 @@ class _Translation:
                     raise Refused(f"{spec.where}: another VirtualService has {domain}, and their order is undefined")
                 taken.add(domain)
                 yield _virtual_host(domain, serving, routes, spec.where)
+        for servers_of_one in self.gateways.values():
+            for _, host in (host for server in servers_of_one if server.redirects for host in server.hosts):
+                if host not in taken:  # it redirects without a VirtualService, too
+                    taken.add(host)
+                    yield {"name": host, "domains": [host], "require_tls": "ALL"}
         if orphans := sorted(self.delegates.keys() - delegated_to):
             raise Refused(f"no rule delegates to the VirtualServices {orphans}, which have no hosts")
 
     def _routes(self, spec: Fields, namespace: str, delegated_to: set[Key], ports: dict[int, Server]) -> Iterator[Part]:
-        rules: list[tuple[Fields, str | None]] = []
+        rules: list[tuple[Fields, str]] = []  # with the namespace of short names
         for at, item in enumerate(spec.take("http", [])):
             where = f"{spec.where}.http[{at}]"
             if "delegate" not in item:
@@ -305,9 +316,7 @@ class _Translation:
             if key not in self.delegates:
                 raise Refused(f"{where}: delegates to no VirtualService {'/'.join(key)} that has no hosts")
             delegated_to.add(key)
-            # Versions differ in the namespace of a short name in a delegate.
-            of_short_names = namespace if key[0] == namespace else None
-            rules += [(fields, of_short_names) for fields in delegated(root, self.delegates[key])]
+            rules += [(fields, key[0]) for fields in delegated(root, self.delegates[key])]
         if not rules:
             raise Refused(f"{spec.where}: http must be provided")
         secure = bool(ports) and all(server.secure for server in ports.values())
@@ -356,14 +365,8 @@ def _virtual_host(domain: str, serving: list[Server], routes: list[Part], where:
     redirects = {server.redirects for server in serving if not server.secure}
     if len(redirects) > 1:
         raise UnknownField(f"{where}: {domain} is redirected on one of its plain ports, and not on another")
-    ports = {server.port for server in serving}
-    domains = [domain]
-    if domain.startswith("*."):
-        domains += [f"{domain}:{port}" for port in sorted(ports)]  # Envoy has no two wildcards in one domain
-    elif domain != "*":
-        domains.append(f"{domain}:*")
     required = {"require_tls": "ALL"} if True in redirects else {}
-    return {"name": domain, "domains": domains, "routes": routes, **required}
+    return {"name": domain, "domains": [domain], "routes": routes, **required}
 
 
 def _service(address: str, port: int) -> Service:
@@ -374,12 +377,8 @@ def _service(address: str, port: int) -> Service:
     return "", address, port
 
 
-def _full_name(host: str, namespace: str | None) -> str:
-    if "." in host or "*" in host:
-        return host
-    if namespace is None:
-        raise Refused(f"the short name {host!r} of a delegate in another namespace is read differently by versions")
-    return f"{host}.{namespace}{CLUSTER_DOMAIN}"
+def _full_name(host: str, namespace: str) -> str:
+    return host if "." in host or "*" in host else f"{host}.{namespace}{CLUSTER_DOMAIN}"
 
 
 def _within(host: str, other: str) -> bool:
@@ -441,6 +440,4 @@ def _tls(policy: Fields, *, empty: bool = False) -> Tls | None:
         raise UnknownField(f"{tls.where}: mode {mode} has no translation")
     if credential and authorities:
         raise Refused(f"{tls.where}: cannot specify CA certificates if credentialName is set")
-    if sni and not names:  # with neither, the SNI and the name in the certificate are the Host's (auto_san_validation)
-        raise Refused(f"{tls.where}: with sni and no subjectAltNames Istio verifies no name in the certificate")
-    return Tls(sni)
+    return Tls(sni, tuple(names))

@@ -72,7 +72,7 @@ ANY_PATH = StringMatch("prefix", "/")
 
 
 def string_match(fields: Fields) -> StringMatch:
-    """`{}` asks for presence only, and so does the regex `*`."""
+    """`{}` asks for presence only."""
     kinds = [kind for kind in ("exact", "prefix", "regex") if kind in fields]
     if not kinds:
         return PRESENT
@@ -82,9 +82,11 @@ def string_match(fields: Fields) -> StringMatch:
         raise Refused(f"{fields.where}.{kind}: not a string: {value!r}")
     if not value and kind != "exact":
         raise Refused(f"{fields.where}: an empty {kind}")
-    if len(value) > LARGEST_REGEX and kind == "regex":
+    if kind == "regex" and value == "*":
+        raise Refused(f"{fields.where}: * is no regex, though Istio reads it as presence in withoutHeaders")
+    if kind == "regex" and len(value) > LARGEST_REGEX:
         raise Refused(f"{fields.where}: a regex of more than {LARGEST_REGEX} characters")
-    return PRESENT if (kind, value) == ("regex", "*") else StringMatch(kind, value)
+    return StringMatch(kind, value)
 
 
 def _value_match(fields: Fields) -> StringMatch:
