@@ -8,8 +8,8 @@ kgateway 2.4 where the API leaves something to implementations:
 - a host with routes of its own has no others: routes of `*.example.com` never serve `a.example.com` too (as in Envoy
   Gateway, envoyproxy/gateway#5500);
 - slashes are merged; without a timeout Envoy's 15 s hold;
-- an ExternalName Service is no back end: the API says that implementations SHOULD NOT support it (CVE-2021-25740,
-  nginx/nginx-gateway-fabric#243), and in Envoy Gateway it has no endpoints (knative-extensions/net-gateway-api#961).
+- an ExternalName Service is no back end: the API says that implementations SHOULD NOT support it (CVE-2021-25740),
+  Envoy Gateway therefore never will (envoyproxy/gateway#5817), and so kgateway has its Backend for such hosts.
 
 One HTTP listener serves all listeners of all Gateways, so the routes of one host must have the same parents.
 """

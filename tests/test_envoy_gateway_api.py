@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from envoy import Gateway
-from envoy_gateway_api import running
+from envoy_gateway_api import bootstrap, running
 
 Object = dict[str, Any]
 
@@ -65,13 +65,22 @@ def listener(name: str, port: int, protocol: str = "HTTP", taken: str = "All", *
     return {"name": name, "port": port, "protocol": protocol, "allowedRoutes": allowed, **tls, **more}
 
 
-def grant(namespace: str, kind: str = "Service", group: str = "", version: str = "v1beta1", **named: str) -> Object:
-    source = {"group": GROUP, "kind": "HTTPRoute", "namespace": "shop"}
+def grant(
+    namespace: str,
+    kind: str = "Service",
+    group: str = "",
+    version: str = "v1beta1",
+    source: str = "shop",
+    **named: str,
+) -> Object:
     return {
         "apiVersion": f"{GROUP}/{version}",
         "kind": "ReferenceGrant",
         "metadata": {"name": "routes", "namespace": namespace},
-        "spec": {"from": [source], "to": [{"group": group, "kind": kind, **named}]},
+        "spec": {
+            "from": [{"group": GROUP, "kind": "HTTPRoute", "namespace": source}],
+            "to": [{"group": group, "kind": kind, **named}],
+        },
     }
 
 
@@ -446,14 +455,15 @@ def test_a_gcp_backend_gets_its_host_by_itself() -> None:
     assert own and own.headers["host"] == "own"
 
 
-@pytest.mark.parametrize("mode", ["None", "Envoy"])
-def test_a_lambda_is_invoked_beside_a_service(mode: str) -> None:
-    function = {
-        "functionName": "resize",
-        "qualifier": "prod",
-        "accountId": "123456789012",
-        "payloadTransformMode": mode,
-    }
+@pytest.mark.parametrize(
+    ("modes", "told"),
+    [
+        ({}, ("application/json", "RequestResponse")),  # Envoy wraps the request into JSON
+        ({"payloadTransformMode": "None", "invocationMode": "Async"}, (None, "Event")),
+    ],
+)
+def test_a_lambda_is_invoked_beside_a_service(modes: Object, told: tuple[str | None, str]) -> None:
+    function = {"functionName": "resize", "qualifier": "prod", "accountId": "123456789012", **modes}
     aws = kgateway("Backend", "resize", aws={"region": "eu-west-1", "lambda": function})
     refs = [backend_ref("resize"), {"name": "a", "port": 80}]
     host = "lambda.eu-west-1.amazonaws.com"
@@ -461,9 +471,14 @@ def test_a_lambda_is_invoked_beside_a_service(mode: str) -> None:
         for _ in range(40):
             envoy.request("POST", "/x?y=z", body=b"{}")
         found = {(seen.service, seen.method, seen.path, seen.headers["host"]) for seen in envoy.received}
-    arn = "arn:aws:lambda:eu-west-1:123456789012:function:resize"
-    invoked = ("/" + host + ":443", "POST", f"/2015-03-31/functions/{arn}:prod/invocations", host)
-    assert found == {invoked, ("shop/a:80", "POST", "/x?y=z", "example.com")}
+        names = ("content-type", "x-amz-invocation-type")
+        invoked = {tuple(map(seen.headers.get, names)) for seen in envoy.received if seen.headers["host"] == host}
+    arn = "arn:aws:lambda:eu-west-1:123456789012:function:resize:prod"
+    assert found == {
+        (f"/{host}:443", "POST", f"/2015-03-31/functions/{arn}/invocations", host),
+        ("shop/a:80", "POST", "/x?y=z", "example.com"),
+    }
+    assert invoked == {told}
 
 
 def test_direct_responses() -> None:
@@ -489,22 +504,38 @@ def test_traffic_policies() -> None:
     objects = [
         policy("all", timeouts={"request": "7s", "streamIdle": "1m"}, headerModifiers=modifiers, urlRewrite=regex),
         policy("one", "one", timeouts={"request": "9s"}),
-        kgateway("TrafficPolicy", "retried", retry=retry),
+        kgateway("TrafficPolicy", "tried", retry=retry),
     ]
     add = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-rule", "value": "1"}]}}
     rules = [
-        rule(path("/x/one"), "a", name="one", filters=[extension("TrafficPolicy", "retried"), add]),
+        rule(path("/x/one"), "a", name="one", filters=[add]),
+        rule(path("/x/tried"), "a", filters=[extension("TrafficPolicy", "tried")]),
         rule(path("/x"), "b"),
         {"matches": [path("/moved")], "filters": [redirect(scheme="https")]},
     ]
     with running([http_route(rules), *objects], BACKENDS) as envoy:
-        one, rest = envoy.request("GET", "/x/one/y").seen, envoy.request("GET", "/x/z").seen
+        one, tried, rest = (envoy.request("GET", f"/x/{name}").seen for name in ("one/y", "tried", "z"))
         assert envoy.request("GET", "/moved").status == 302
-    assert one and rest
-    told = [(seen.path, seen.headers["x-envoy-expected-rq-timeout-ms"]) for seen in (one, rest)]
-    assert told == [("/one/y", "3000"), ("/z", "7000")]
+    assert one and tried and rest
+    told = [(seen.path, seen.headers["x-envoy-expected-rq-timeout-ms"]) for seen in (one, tried, rest)]
+    assert told == [("/one/y", "9000"), ("/tried", "3000"), ("/z", "7000")]  # of one try, if it has a time
     names = ("x-policy", "x-rule")
     assert [[seen.headers.get(name) for name in names] for seen in (one, rest)] == [["1", "1"], ["1", None]]
+
+
+def test_retries_of_a_policy() -> None:
+    """By what Envoy is told: the back ends of tests never fail."""
+    retry = {"retryOn": ["5xx", "reset"], "statusCodes": [429], "attempts": 0}
+    nowhere = dict.fromkeys(BACKENDS, ("127.0.0.1", 9))
+    found = bootstrap([http_route([to("a")]), policy(retry=retry)], nowhere, 0)
+    chain = found["static_resources"]["listeners"][0]["filter_chains"][0]
+    host = chain["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]
+    assert host["routes"][0]["route"]["retry_policy"] == {
+        "retry_on": "5xx,reset,retriable-status-codes",
+        "num_retries": 0,
+        "retriable_status_codes": [429],
+        "retry_back_off": {"base_interval": "0.025s"},
+    }
 
 
 def test_faults_of_a_policy() -> None:

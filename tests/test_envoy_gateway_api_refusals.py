@@ -156,8 +156,10 @@ def test_a_tie_between_routes_is_refused(first: Object, second: Object, tie: boo
 def test_a_tie_with_one_outcome_or_of_other_hosts_is_none() -> None:
     same = [http_route([to("a")], name) for name in ("one", "two")]
     apart = [http_route([to(name)], name, hostnames=[f"{name}.example.com"]) for name in ("a", "b")]
-    bootstrap(same, NOWHERE, 0)
-    bootstrap(apart, NOWHERE, 0)
+    within = [rule(path("/", headers=ONE), "a"), rule(path("/", headers=TWO), "b")]
+    beside = [http_route(within, "one"), http_route([rule(path("/", headers=headers(a="9")), "b")], "two")]
+    for routes in (same, apart, beside):
+        bootstrap(routes, NOWHERE, 0)
 
 
 def test_ties_are_found_among_many_routes() -> None:
@@ -195,6 +197,7 @@ MIRROR = {"name": "gone", "port": 80}
         ([ref("far", namespace="away")], [grant("shop")], "no ReferenceGrant in away"),
         ([ref("far", namespace="away")], [grant("away", name="near")], "no ReferenceGrant in away"),
         ([ref("far", namespace="away")], [grant("away", "Secret")], "no ReferenceGrant in away"),
+        ([ref("far", namespace="away")], [grant("away", source="other")], "no ReferenceGrant in away"),
         ([ref(kind="ConfigMap")], [], "needs a Service and a port"),
         ([{"backendRefs": [backend_ref("gone")]}], [], "no Backend shop/gone"),
         ([{"backendRefs": [backend_ref("gone", port=80)]}], [], "no port"),
@@ -218,6 +221,9 @@ def test_a_reference_that_leads_nowhere_is_refused(rules: list[Object], more: li
         bootstrap([http_route(rules), *more], NOWHERE, 0)
 
 
+FOR_GRPC = {"namespaces": {"from": "All"}, "kinds": [{"kind": "GRPCRoute"}]}
+
+
 @pytest.mark.parametrize(
     ("listeners", "spec", "message"),
     [
@@ -225,7 +231,13 @@ def test_a_reference_that_leads_nowhere_is_refused(rules: list[Object], more: li
         ([listener("one", 80)], {"sectionName": "two"}, "no listener of the Gateway takes"),
         ([listener("one", 80)], {"port": 81}, "no listener of the Gateway takes"),
         ([listener("one", 80, "TCP")], {}, "no listener of the Gateway takes"),
+        (
+            [listener("one", 80, allowedRoutes=FOR_GRPC)],
+            {},
+            "no listener of the Gateway takes",
+        ),
         ([listener("one", 80, hostname="*.example.org")], {}, "no listener of the Gateway serves a.example.com"),
+        ([listener("one", 80, hostname="*.ample.com")], {}, "no listener of the Gateway serves a.example.com"),
     ],
 )
 def test_a_route_that_no_listener_takes_is_refused(listeners: list[Object], spec: Object, message: str) -> None:
