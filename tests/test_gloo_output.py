@@ -20,6 +20,7 @@ from test_routing_envoy import (
     TWO_PORTS,
     WEB,
     WITH_HOSTS,
+    compile_text,
     compiled,
     dsl,
     flaky_routes,
@@ -418,3 +419,23 @@ def test_a_host_that_names_the_island_is_one_for_each(to: str) -> None:
         "eu.example.net",
         "us.example.net",
     ]
+
+
+def test_a_function_of_a_type_without_ports_has_one_upstream() -> None:
+    of_type = """
+apiVersion: replicator.dev/v1alpha1
+kind: IslandType
+metadata: {name: job}
+spec:
+  units: {job: {image: registry.example.com/job}}
+  implementations: {run: {function: {gcp: {host: "{{ island.key }}.a.run.app"}}}}
+"""
+    each = '- {each: job, match: {path: {exact: "/{{ island.key }}"}}}\n- {to: {island: job/eu}}'
+    islands = island_set("job", "islands: {eu: {implementation: run}, us: {implementation: run}}", of_type="job")
+    assert named(dsl(of_type, islands, routing(each))) == ["edge/front-job-eu", "edge/front-job-us", "edge/front"]
+
+
+def test_a_host_does_not_speak_tls_and_speak_it_at_one_port() -> None:
+    to = "- {match: {path: {exact: /a}}, to: {host: a.example.net, port: 80, tls: TLS}}"
+    text = dsl(routing("\n".join(to.replace("TLS", tls).replace("/a}", f"/{tls}}}") for tls in ("true", "false"))))
+    assert [one.code for one in compile_text(text).diagnostics] == ["R0507"]

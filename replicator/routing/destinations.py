@@ -193,7 +193,8 @@ class Destinations:
         """The backend of the islands of a Set that have an implementation, in the scope of the island."""
         known = plan.type.implementations.get(implementation)
         if isinstance(known, Serverless) and port is None and len(plan.type.ports) != 1:
-            return self._serverless(plan, known, text(f"{self.routing.name}-", ISLAND_NAME), place)
+            made = self._serverless(plan, known, text(f"{self.routing.name}-", ISLAND_NAME), place)
+            return made._replace(of=plan.path) if made is not None else None
         offered = self._port(plan, port, place)
         if offered is None:
             return None

@@ -299,14 +299,19 @@ class Table(NamedTuple):
                     continue
                 for target in action.targets:
                     for one in target.backends():
-                        found.setdefault((one.name, one.over, one.cases, one.service, one.namespace), one)
+                        found.setdefault(_identity(one), one)
                 if action.mirror is not None:
                     one = action.mirror.backend
-                    found.setdefault((one.name, one.over, one.cases, one.service, one.namespace), one)
+                    found.setdefault(_identity(one), one)
         whole = [backend for backend in found.values() if backend.over]
         yield from whole
         covered = {backend.of for backend in whole}
         yield from (one for one in found.values() if not one.over and (not one.of or one.of not in covered))
+
+
+def _identity(backend: Backend) -> tuple[Any, ...]:
+    """What tells backends apart; two of one name that differ are found out as objects of one identity."""
+    return (backend.name, backend.over, backend.cases, backend.service, backend.namespace, backend.tls)
 
 
 def alike(cases: Sequence[str], key: Callable[[str], Any]) -> list[frozenset[str]]:
