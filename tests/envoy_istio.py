@@ -322,6 +322,7 @@ class _Translation:
         secure = bool(ports) and all(server.secure for server in ports.values())
         before = _Before()
         for fields, of_short_names in rules:
+            fields.skip("name")
             matches = [match(item) for item in fields.each("match")]
             part = action(fields, partial(self._cluster, namespace=of_short_names), secure=secure)
             fields.finish()
