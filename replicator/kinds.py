@@ -24,8 +24,8 @@ def is_kind(word: str) -> bool:
 
 COMMON = (*_ORDER, *_LAST)
 
-_ROUTING_ORDER = ("Upstream", "UpstreamGroup", "RouteTable", "VirtualService", "Gateway")
 # Of routing objects: what is referred to comes first.
+_ROUTING_ORDER = "ServiceEntry DestinationRule Upstream UpstreamGroup RouteTable VirtualService Gateway".split()
 _ROUTING_RANK = {kind: rank for rank, kind in enumerate(_ROUTING_ORDER)}
 
 

@@ -24,6 +24,7 @@ from replicator.yaml_text import Piece, Slot, document, json_line
 
 EMITTERS = {
     "gloo": "replicator.emitters.gloo",
+    "istio": "replicator.emitters.istio",
 }
 """Provider -> the module whose `emit` writes a neutral table for it; imported when it is asked for."""
 
