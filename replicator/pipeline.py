@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from replicator import check, definitions, expander, foreign, identity, links, proofs, stamp
 from replicator.binder import BoundSet, bind, order_of
@@ -21,6 +21,9 @@ from replicator.model import Project
 from replicator.parser import decode, schema, source, stored
 from replicator.tree import Hole, Manifest, Tree
 from replicator.yaml_text import Piece, Slot, document, json_line
+
+if TYPE_CHECKING:
+    from replicator.routing.rules import Table
 
 EMITTERS = {
     "gloo": "replicator.emitters.gloo",
@@ -59,7 +62,10 @@ DEFAULTS = Options()
 
 
 class Built(NamedTuple):
-    """A build: what was found, and the text where nothing stops it. `texts` cannot fail."""
+    """A build: what was found, and the text where nothing stops it. `texts` cannot fail.
+
+    `tables` are the neutral routes, of which `routing` is what one provider is given.
+    """
 
     diagnostics: list[Diagnostic]
     sources: Mapping[str, str]
@@ -68,6 +74,7 @@ class Built(NamedTuple):
     selected: Callable[[str], bool] | None = None
     only: str = ""
     dsl: Sequence[bytes] = ()
+    tables: Sequence[Table] = ()
 
     def wants(self, part: str) -> bool:
         """Whether a part of the output is asked for; asking for islands by name asks for nothing else."""
@@ -142,9 +149,8 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     for name, one_set in plan.sets.items():
         bound[name], problems = bind(one_set, plan, data, RENDERERS[options.form])
         found += problems
-    objects = (
-        _routing(project, plan, bound, RENDERERS[options.form], options.provider, found) if project.routings else []
-    )
+    tables = _tables(project, plan, bound, options.provider, found) if project.routings else []
+    objects = _routing(tables, RENDERERS[options.form], found)
     named = [one for one_bound in bound.values() for one in identity.of_set(one_bound)]
     named += (identity.of_routing(one.manifest, plan.sets.get(one.manifest.over)) for one in objects)
     owners = foreign.Owners(named)
@@ -172,7 +178,7 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         found.append(Diagnostic("R0110", message, place, hint=hint, severity="warning"))
     selected, problems = _selection(plan, options.islands)
     found += problems
-    built = Built([], texts, rows, objects, selected, options.only)
+    built = Built([], texts, rows, objects, selected, options.only, tables=tables)
     found += definitions.used_at_once(_manifests(built, bound.values()))
     dsl: list[bytes] = []
     if options.with_dsl:
@@ -242,15 +248,10 @@ def _read(sources: Sequence[Source], texts: dict[str, str], found: list[Diagnost
     return documents
 
 
-def _routing(
-    project: Project,
-    plan: Plan,
-    bound: Mapping[str, BoundSet],
-    render: Render,
-    provider: str,
-    found: list[Diagnostic],
-) -> list[stamp.RoutingObject]:
-    """The objects of all Routings, for their own providers unless another is given."""
+def _tables(
+    project: Project, plan: Plan, bound: Mapping[str, BoundSet], provider: str, found: list[Diagnostic]
+) -> list[Table]:
+    """The neutral tables of all Routings, for their own providers unless another is given."""
     from replicator.routing.compiler import compile_routing, unique_hosts
     from replicator.routing.features import one_azure_secret
 
@@ -262,6 +263,11 @@ def _routing(
             tables.append(table)
     found += unique_hosts(tables)
     found += one_azure_secret(tables)
+    return tables
+
+
+def _routing(tables: Iterable[Table], render: Render, found: list[Diagnostic]) -> list[stamp.RoutingObject]:
+    """The objects of all Routings."""
     objects = []
     for table in tables:
         manifests, problems = import_module(EMITTERS[table.provider]).emit(table)

@@ -145,6 +145,7 @@ CIRCLES = {frozenset({"expression.template", "expression.program"}), frozenset({
 TYPES_ONLY = {
     ("routing.rules", "expander.islands"),
     ("routing.algebra", "expander.islands"),
+    ("pipeline", "routing.rules"),
     ("expression.template", "expression.program"),
     ("parser.schema", "diagnostics"),
     ("parser.schema", "parser.source"),
