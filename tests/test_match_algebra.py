@@ -101,7 +101,7 @@ def test_what_several_conditions_leave(one: Condition, others: list[Condition]) 
 
 
 def test_a_regular_expression_is_not_analysed() -> None:
-    regex, other = (EVERYTHING._replace(path_op="regex", path=(path,)) for path in ("/a.*", "/b.*"))
+    regex, other = (EVERYTHING._replace(path_op="regex", path=(path,)) for path in ("/a.*", "/(a|b).*"))
     assert not disjoint(regex, other)
     assert not includes(regex, other)
     assert includes(regex, regex)
@@ -110,3 +110,19 @@ def test_a_regular_expression_is_not_analysed() -> None:
     assert meet(regex, other) is None
     assert meet(regex, EVERYTHING) == regex
     assert uncovered(other, [regex])
+
+
+def test_what_a_regular_expression_begins_with() -> None:
+    def path(op: Any, text: str) -> Condition:
+        return EVERYTHING._replace(path_op=op, path=(text,))
+
+    assert disjoint(path("regex", "/v[0-9]+"), path("exact", "/healthz"))
+    assert disjoint(path("regex", "/a/.*"), path("regex", "^/b/.*"))
+    assert disjoint(path("prefix", "/a"), path("regex", "/b+"))
+    assert not disjoint(path("regex", "/v?healthz"), path("exact", "/healthz"))
+    assert not disjoint(path("regex", "/v|/healthz"), path("exact", "/healthz"))
+    assert not disjoint(path("prefix", "/v1"), path("regex", "/v[0-9]+"))
+    assert not disjoint(path("prefix", "/"), path("regex", "/v[0-9]+"))
+    one, other = (EVERYTHING._replace(headers=(rules.Test("x", "regex", (value,)),)) for value in ("eu-.*", "us-.*"))
+    assert disjoint(one, other)
+    assert not disjoint(one, EVERYTHING._replace(headers=(rules.Test("x", "exact", ("eu-1",)),)))

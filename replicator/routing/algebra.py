@@ -1,13 +1,15 @@
 """The algebra of matches, on conditions without holes: what includes what, what excludes what, what both ask for.
 
 Exact for paths by exact value and by prefix, for headers and query parameters by exact value and presence, and for
-methods. An author's regular expression is not analysed: it includes, and excludes, only what it must by its text.
+methods. An author's regular expression is not analysed: it includes, and excludes, only what it must by its text (the
+plain letters that it begins with).
 
 A header may come several times; proxies then see its values joined by commas (RFC 9110, 5.3), so that it has one value.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -83,12 +85,33 @@ def disjoint(one: Condition, other: Condition) -> bool:
 
 
 def _paths_disjoint(one: Condition, other: Condition) -> bool:
-    if "regex" in (one.path_op, other.path_op):
-        return False
     first, second = value_of(one.path), value_of(other.path)
+    if "regex" in (one.path_op, other.path_op):
+        return _begin_apart(first, one.path_op, second, other.path_op)
     if one.path_op == "prefix":
         return not (under(second, first) or (other.path_op == "prefix" and under(first, second)))
     return first != second if other.path_op == "exact" else not under(first, second)
+
+
+_BEGIN = re.compile(r"\^?([A-Za-z0-9/_~:@!&',;=% -]*)([*?{]?)")
+
+
+def _begin(content: str, op: str) -> str:
+    """What every text begins with that is a text, is under it, or matches it as a regular expression."""
+    if op != "regex":
+        return content
+    found = _BEGIN.match(content)
+    if found is None or "|" in content:
+        return ""
+    return found[1][:-1] if found[2] else found[1]
+
+
+def _begin_apart(one: str, op: str, other: str, other_op: str) -> bool:
+    """Whether a text cannot begin as both say. A whole text must itself begin as the other says."""
+    first, second = _begin(one, op), _begin(other, other_op)
+    if op == "exact":
+        return not first.startswith(second)
+    return not second.startswith(first) and (other_op == "exact" or not first.startswith(second))
 
 
 def _tests_disjoint(one: tuple[Test, ...], other: tuple[Test, ...]) -> bool:
@@ -99,6 +122,8 @@ def _tests_disjoint(one: tuple[Test, ...], other: tuple[Test, ...]) -> bool:
 def _excludes(one: Test, other: Test) -> bool:
     if (one.op == "absent") != (other.op == "absent"):
         return True
+    if {one.op, other.op} in ({"regex"}, {"regex", "exact"}):
+        return _begin_apart(value_of(one.value), one.op, value_of(other.value), other.op)
     return one.op == other.op == "exact" and one.value != other.value
 
 
