@@ -275,7 +275,7 @@ def progress(parts: Iterable[Part], what: str) -> Iterator[Part]:
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How findings are written.")
 def validate_command(asked: Asked, form: str) -> int:
     """Say all that is wrong with the input, and list what it needs to be there already; write no manifests."""
-    built = asked.build()
+    built = asked.build(notes=True)
     if form == "json":
         _to_stdout([as_json(built.diagnostics, built.external).encode()])
     else:

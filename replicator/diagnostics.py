@@ -126,6 +126,8 @@ CODES: dict[str, str] = {
     "R0707": "a name that two routes or hosts share",
     "R0708": "something the provider cannot express",
     "R0709": "an island that gets no new requests",
+    "R0711": "routes that are not analysed",
+    "R0712": "routes of islands that overlap",
     "R0801": "a file that cannot be read",
     "R0802": "a flag that names nothing",
     "R0803": "the output cannot be written",

@@ -46,7 +46,10 @@ class Source(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What the command line asks for. `islands` are globs of paths; without `only` everything is written."""
+    """What the command line asks for. `islands` are globs of paths; without `only` everything is written.
+
+    With `notes` it is also told what was not judged.
+    """
 
     settings: tuple[Setting, ...] = ()
     islands: tuple[str, ...] = ()
@@ -56,6 +59,7 @@ class Options(NamedTuple):
     form: str = "yaml"
     with_dsl: bool = False
     provider: str = ""
+    notes: bool = False
 
 
 DEFAULTS = Options()
@@ -149,7 +153,7 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     for name, one_set in plan.sets.items():
         bound[name], problems = bind(one_set, plan, data, RENDERERS[options.form])
         found += problems
-    tables = _tables(project, plan, bound, options.provider, found) if project.routings else []
+    tables = _tables(project, plan, bound, options, found) if project.routings else []
     objects = _routing(tables, RENDERERS[options.form], found)
     named = [one for one_bound in bound.values() for one in identity.of_set(one_bound)]
     named += (identity.of_routing(one.manifest, plan.sets.get(one.manifest.over)) for one in objects)
@@ -249,19 +253,22 @@ def _read(sources: Sequence[Source], texts: dict[str, str], found: list[Diagnost
 
 
 def _tables(
-    project: Project, plan: Plan, bound: Mapping[str, BoundSet], provider: str, found: list[Diagnostic]
+    project: Project, plan: Plan, bound: Mapping[str, BoundSet], options: Options, found: list[Diagnostic]
 ) -> list[Table]:
     """The neutral tables of all Routings, for their own providers unless another is given."""
-    from replicator.routing.compiler import compile_routing, unique_hosts
+    from replicator.routing import analysis
+    from replicator.routing.compiler import compile_routing
     from replicator.routing.features import one_azure_secret
 
     tables = []
     for routing in sorted(project.routings, key=lambda one: natural(one.name)):
-        table, problems = compile_routing(routing, plan, bound, provider)
+        table, problems = compile_routing(routing, plan, bound, options.provider)
         found += problems
         if table is not None:
             tables.append(table)
-    found += unique_hosts(tables)
+            found += analysis.unreachable(table)
+            found += analysis.not_analysed(table) if options.notes else ()
+    found += analysis.unique_hosts(tables)
     found += one_azure_secret(tables)
     return tables
 

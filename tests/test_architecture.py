@@ -95,6 +95,10 @@ TABLE: dict[str, str] = {
     "routing": "",
     "routing.rules": "diagnostics tree",
     "routing.algebra": "routing.rules sources tree",
+    "routing.index": "routing.algebra routing.rules tree",
+    "routing.patterns": "routing.algebra routing.rules sources tree",
+    "routing.analysis": "diagnostics expander.islands expression.values routing.algebra routing.index routing.patterns"
+    " routing.rules sources tree",
     "routing.features": "diagnostics routing.rules",
     "routing.texts": "diagnostics expression.template expression.values names parser.patterns parser.source scope"
     " sources tree yaml_text",
@@ -133,6 +137,7 @@ LATE = {
     ("gather", "files"): "for projects that name files",
     ("pipeline", "routing.compiler"): "for builds with a Routing",
     ("pipeline", "routing.features"): "for builds with a Routing",
+    ("pipeline", "routing.analysis"): "for builds with a Routing",
     ("cli", "layout"): "for builds to a directory",
     ("cli", "directory"): "for builds to a directory",
     ("cli", "crds"): "for its command",
@@ -146,6 +151,8 @@ TYPES_ONLY = {
     ("routing.rules", "expander.islands"),
     ("routing.algebra", "expander.islands"),
     ("pipeline", "routing.rules"),
+    ("routing.patterns", "expander.islands"),
+    ("routing.analysis", "expander.islands"),
     ("expression.template", "expression.program"),
     ("parser.schema", "diagnostics"),
     ("parser.schema", "parser.source"),

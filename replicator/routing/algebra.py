@@ -74,6 +74,23 @@ def _test_includes(outer: Test, inner: Test) -> bool:
     return (outer.op, outer.value) == (inner.op, inner.value)
 
 
+def contributes(outer: Condition, inner: Condition) -> bool:
+    """Whether a condition takes all requests of another, but for those that differ in what can be shared out.
+
+    That is whether a header is there, and which of the listed methods it is: see `uncovered`.
+    """
+    given = {test.name: test for test in inner.headers}
+    return (
+        _path_includes(outer, inner)
+        and _tests_include(outer.query, inner.query)
+        and all(
+            _test_includes(test, given[test.name]) if test.name in given else test.op in ("present", "absent")
+            for test in outer.headers
+        )
+        and (not outer.methods or not set(outer.methods).isdisjoint(inner.methods))
+    )
+
+
 def disjoint(one: Condition, other: Condition) -> bool:
     """Whether no request fulfils both; False where a regular expression hides the answer."""
     return (
@@ -160,7 +177,7 @@ def uncovered(condition: Condition, others: Iterable[Condition]) -> bool:
     A value that nobody names fulfils no exact test, and there are always such values; so only presence against absence,
     and methods that are listed, can be shared out among several others.
     """
-    return _remains(condition, [other for other in others if not disjoint(condition, other)])
+    return _remains(condition, [other for other in others if contributes(other, condition)])
 
 
 def _remains(condition: Condition, others: list[Condition]) -> bool:
@@ -178,4 +195,4 @@ def _remains(condition: Condition, others: list[Condition]) -> bool:
 
 
 def _part(condition: Condition, others: list[Condition]) -> bool:
-    return _remains(condition, [other for other in others if not disjoint(condition, other)])
+    return _remains(condition, [other for other in others if contributes(other, condition)])

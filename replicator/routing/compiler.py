@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from replicator import names
 from replicator.binder import BoundSet
 from replicator.context import ISLAND_NAME
-from replicator.diagnostics import Diagnostic, Place, Related
+from replicator.diagnostics import Diagnostic, Place
 from replicator.durations import nanoseconds
 from replicator.expander.islands import USUAL, Plan, SetPlan
-from replicator.expression.values import text_of
 from replicator.model import Route, Routing
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
@@ -40,7 +38,6 @@ from replicator.routing.rules import (
     Target,
     Tls,
     Use,
-    takes_all,
 )
 from replicator.routing.texts import Texts, is_header, is_host, sample
 from replicator.sources import Ruled
@@ -61,28 +58,6 @@ def compile_routing(
     table = compiler.table()
     found = [*compiler.texts.found, *refusals(compiler.uses, table.column)]
     return (table if all(one.severity != "error" for one in found) else None), found
-
-
-def unique_hosts(tables: Iterable[Table]) -> Iterable[Diagnostic]:
-    """One Routing per host and gateway."""
-    first: dict[tuple[str, str, str], Table] = {}
-    for table in tables:
-        gateway = table.gateway
-        where = (gateway.namespace, gateway.name) if gateway is not None else ("", "")
-        for host in _every_host(table):
-            earlier = first.setdefault((*where, host.lower()), table)
-            if earlier is not table:
-                related = (Related("it is there too", earlier.place),)
-                yield Diagnostic("R0707", f"the host `{host}` is in two Routings", table.place, related=related)
-
-
-def _every_host(table: Table) -> Iterable[str]:
-    for host in table.hosts:
-        if all(isinstance(part, str) for part in host):
-            yield "".join(part for part in host if isinstance(part, str))
-        else:
-            for island in table.islands[table.over]:
-                yield "".join(part if isinstance(part, str) else text_of(part.source.value(island)) for part in host)
 
 
 class _Compiler:
@@ -112,7 +87,6 @@ class _Compiler:
         if upstreams is not None and not names.is_label(upstreams.data):
             self.say("R0304", f"`{upstreams.data}` is no namespace's name", upstreams.place)
         rules = [rule for route in routing.routes if (rule := self.rule(route)) is not None]
-        self.reachable(rules)
         gateway = self.gateway()
         hosts = self.hosts()
         over = self.whole.path if self.whole is not None else ""
@@ -136,23 +110,6 @@ class _Compiler:
             uses=tuple(self.uses),
             tests=tuple(self.test(node) for node in routing.tests),
         )
-
-    def reachable(self, rules: Sequence[Rule]) -> None:
-        """What follows a rule that takes every request gets none."""
-        first: dict[Any, Rule] = {}
-        for rule in rules:
-            same = [first.get(condition) for condition in rule.conditions]
-            if rule.conditions and all(one is not None for one in same) and same[0] is not None:
-                related = Related("it has the same match", same[0].place)
-                self.say("R0702", "no request reaches this route", rule.place, "give it another match", related)
-            for one in rule.conditions if not rule.over else ():
-                first.setdefault(one, rule)
-        for number, rule in enumerate(rules):
-            if any(takes_all(condition) for condition in rule.conditions):
-                for hidden in rules[number + 1 :]:
-                    related = Related("it matches every request", rule.place)
-                    self.say("R0702", "no request reaches this route", hidden.place, "put it before", related)
-                return
 
     def hosts(self) -> tuple[Text, ...]:
         hosts: dict[Text, Text] = {}
@@ -265,6 +222,7 @@ class _Compiler:
             place=route.place,
             route=route.name,
             cases=tuple((case, action) for case, action in actions.items() if action != usual),
+            matches=tuple(match.place for match in route.matches),
         )
 
     def names_objects(self, route: Route) -> None:

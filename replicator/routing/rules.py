@@ -195,7 +195,8 @@ class Rule(NamedTuple):
     """One route; with `over` one for each island of that Set. `rewrite` takes the place of the matched path prefix.
 
     `route` is its name as written; `name` that of the one route, with the island's. `cases` are those of islands for
-    which another action stands: of the islands of `over`, or of those of the whole table.
+    which another action stands: of the islands of `over`, or of those of the whole table. `matches` are the places of
+    the conditions, where the author wrote any.
     """
 
     name: Text
@@ -206,6 +207,7 @@ class Rule(NamedTuple):
     place: Place
     route: str = ""
     cases: tuple[tuple[str, Action], ...] = ()
+    matches: tuple[Place, ...] = ()
 
     def actions(self) -> Iterator[Action]:
         """The action, and those that stand in its place."""

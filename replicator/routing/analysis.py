@@ -1,0 +1,341 @@
+"""What is true of tables of neutral rules, whatever the provider: which routes no request reaches, which hosts clash.
+
+Matches are compared as they are written where that decides (`patterns`). Where it does not, those of all islands are
+joined by an index of their paths and exact values (`index`); never is every island compared with every other.
+Regular expressions of the author are equal where their texts are, and hide nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import product
+from typing import TYPE_CHECKING, NamedTuple
+
+from replicator.diagnostics import Diagnostic, Related
+from replicator.expander.islands import island_place
+from replicator.expression.values import Failure
+from replicator.routing import patterns
+from replicator.routing.algebra import includes, uncovered, value_of
+from replicator.routing.index import Index
+from replicator.routing.rules import Condition, Rule, Table, Test, takes_all
+from replicator.sources import text_reader
+from replicator.tree import Text
+
+if TYPE_CHECKING:
+    from replicator.expander.islands import Island
+
+MOST_PAIRS = 1_000_000  # of matches that are compared as they are written, before islands are joined outright
+MOST_SPLITS = 10  # headers whose absence is asked for: each doubles the cases into which requests are shared out
+_SHOWN = 4  # places of others in one finding
+
+Fill = Callable[["Island | None"], Condition]
+
+
+class _Form(NamedTuple):
+    """A match of a rule as it is written; `fill` puts in what is known of an island. It raises `Failure`.
+
+    `condition` is for comparing only: what its holes must obey is not in it.
+    """
+
+    order: int
+    number: int
+    rule: Rule
+    condition: Condition
+    varies: bool
+    fill: Fill
+
+
+class _Entry(NamedTuple):
+    """A match of a rule for one island. Entries are tried in the order of their first three numbers."""
+
+    order: int
+    position: int
+    number: int
+    rule: Rule
+    island: Island | None
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        return self[:3]
+
+
+_Taker = tuple[Condition, _Entry]
+_Verdict = list[_Taker]
+"""Those earlier ones that take all requests of a match, alone or together; empty where some are left."""
+
+
+def unreachable(table: Table) -> Iterator[Diagnostic]:
+    """The routes, islands of each-routes, and single matches of a route, that earlier ones leave no request.
+
+    Also, as a warning, islands of one each-route of which one has a match that includes another's, and comes later only
+    because of their keys.
+    """
+    forms = [
+        [
+            _Form(
+                order=order,
+                number=number,
+                rule=rule,
+                condition=patterns.bare_condition(condition),
+                varies=patterns.varies(condition),
+                fill=_filler(condition),
+            )
+            for number, condition in enumerate(rule.conditions)
+        ]
+        for order, rule in enumerate(table.rules)
+    ]
+    yield from _in_virtual_hosts(table, forms) if table.over else _in_table(table, forms)
+
+
+def _in_table(table: Table, forms: Sequence[Sequence[_Form]]) -> Iterator[Diagnostic]:
+    """Of one virtual host for all: each-routes are as many routes as there are islands."""
+    joined = _joined(table, [form for of_rule in forms for form in of_rule])
+    index: Index[_Entry] = Index()
+    for order, of_rule in enumerate(forms):
+        taking_part = [form for form in of_rule if (order, form.number) in joined]
+        if not taking_part:
+            continue
+        rule = taking_part[0].rule
+        filled: list[tuple[int, Island | None, list[Condition]]] = []
+        for position, island in enumerate(table.islands[rule.over] if rule.over else (None,)):
+            with suppress(Failure):  # told when its text is made
+                conditions = [form.fill(island) for form in taking_part]
+                filled.append((position, island, conditions))
+                for form, condition in zip(taking_part, conditions, strict=True):
+                    index.add(condition, _Entry(order, position, form.number, rule, island))
+        for position, island, conditions in filled:
+            verdicts: dict[int, tuple[Condition, _Verdict]] = {}
+            for form, condition in zip(taking_part, conditions, strict=True):
+                own = _Entry(order, position, form.number, rule, island)
+                earlier = []
+                for other in index.contributing(condition):
+                    if other[1].rank < own.rank:
+                        earlier.append(other)
+                    elif rule.over and other[1].position > position and other[1].order == order:
+                        yield from _by_their_keys(other, condition, own)
+                verdicts[form.number] = condition, _takers(condition, earlier)
+            yield from _told(rule, island, verdicts)
+
+
+def _joined(table: Table, forms: Sequence[_Form]) -> set[tuple[int, int]]:
+    """The matches that have to be compared for each island: what is written leaves open whether they can be hidden.
+
+    Those of routes that are no each-routes always are: there is one of each.
+    """
+    each = [form for form in forms if form.rule.over]
+    joined = {form[:2] for form in forms if not form.rule.over}
+    if len(each) * len(forms) > MOST_PAIRS:
+        return {form[:2] for form in forms}
+    unique = {form.rule.over: patterns.unique_in(table.islands[form.rule.over][0]) for form in each}
+    for one, other in product(each, forms):
+        first, last = (one, other) if one[:2] <= other[:2] else (other, one)
+        same = unique[one.rule.over] if one is other else patterns.SAME
+        if patterns.may_contribute(first.condition, last.condition, same) or (
+            one.order == other.order and patterns.may_contribute(last.condition, first.condition, same)
+        ):
+            joined |= {one[:2], other[:2]}
+    return joined
+
+
+def _in_virtual_hosts(table: Table, forms: Sequence[Sequence[_Form]]) -> Iterator[Diagnostic]:
+    """Of a virtual host for each island: its routes are compared with each other, at once where no value decides."""
+    fixed: Index[_Form] = Index()
+    every = [form for of_rule in forms for form in of_rule]
+    for form in every:
+        if not form.varies:
+            fixed.add(form.condition, form)
+    varying = [form for form in every if form.varies]
+    for of_rule in forms:
+        if not of_rule:
+            continue
+        rule = of_rule[0].rule
+        earlier: list[tuple[_Form, list[_Form]]] = []
+        for form in of_rule:
+            among = every if form.varies else [*(one for _, one in fixed.contributing(form.condition)), *varying]
+            those = [
+                one for one in among if one[:2] < form[:2] and patterns.may_contribute(one.condition, form.condition)
+            ]
+            if those:
+                earlier.append((form, those))
+        differ = any(one.varies for form, those in earlier for one in (form, *those))
+        islands: Iterable[Island | None] = (None,) if not differ else table.islands[table.over]
+        for island in islands if earlier else ():
+            with suppress(Failure):
+                verdicts = {form.number: _verdict_within(form, those, island) for form, those in earlier}
+                yield from _told(rule, island, verdicts)
+
+
+def _verdict_within(form: _Form, earlier: Iterable[_Form], island: Island | None) -> tuple[Condition, _Verdict]:
+    condition = form.fill(island)
+    others = [(one.fill(island), _Entry(one.order, 0, one.number, one.rule, None)) for one in earlier]
+    return condition, _takers(condition, others)
+
+
+def _takers(condition: Condition, earlier: list[_Taker]) -> _Verdict:
+    earlier.sort(key=lambda one: one[1].rank)
+    for one in earlier:
+        if includes(one[0], condition):
+            return [one]
+    absent = {test.name for other, _ in earlier for test in other.headers if test.op == "absent"}
+    together = len(earlier) > 1 and len(absent) <= MOST_SPLITS
+    return earlier if together and not uncovered(condition, [other for other, _ in earlier]) else []
+
+
+def _told(
+    rule: Rule, island: Island | None, verdicts: Mapping[int, tuple[Condition, _Verdict]]
+) -> Iterator[Diagnostic]:
+    """What is to be said of a rule, for one of its islands, by its matches that could be hidden."""
+    hidden = {number: (condition, takers) for number, (condition, takers) in verdicts.items() if takers}
+    of = f" of `{island.path}`" if island is not None else ""
+    path = island.path if island is not None else ""
+    here = (Related("for this island", island_place(island)),) if island is not None else ()
+    if len(hidden) == len(rule.conditions):
+        message = f"no request reaches this route{of}"
+        related = [one for condition, takers in hidden.values() for one in _others(condition, takers)]
+        hint = _way_out(rule, hidden.values())
+        shown = (*here, *dict.fromkeys(related))[: _SHOWN + len(here)]
+        yield Diagnostic("R0702", message, rule.place, hint=hint, related=shown, island=path)
+        return
+    for number, (condition, takers) in hidden.items():
+        message = f"no request reaches this match{of}"
+        related = _others(condition, takers)[:_SHOWN]
+        place = rule.matches[number]
+        hint = "remove it"
+        yield Diagnostic("R0702", message, place, "", hint, (*here, *related), "warning", island=path)
+
+
+def _others(condition: Condition, takers: _Verdict) -> list[Related]:
+    found = []
+    for other, entry in takers:
+        of = f", for `{entry.island.path}`" if entry.island is not None else ""
+        what = "it takes all of them" if len(takers) == 1 else "it takes a part of them"
+        if takes_all(other):
+            what = "it matches every request"
+        elif other == condition:
+            what = "it has the same match"
+        place = entry.rule.matches[entry.number] if len(entry.rule.conditions) > 1 else entry.rule.place
+        found.append(Related(what + of, place))
+    return found
+
+
+def _way_out(rule: Rule, hidden: Iterable[tuple[Condition, _Verdict]]) -> str:
+    takers = [(other == condition, entry) for condition, those in hidden for other, entry in those]
+    if any(entry.rule is rule for _, entry in takers):
+        return "give each island a match of its own, which no other's includes"
+    if any(same for same, _ in takers):
+        return "give it another match"
+    return "put it before" if len({entry.order for _, entry in takers}) == 1 else "put it before them"
+
+
+def _by_their_keys(outer: _Taker, condition: Condition, own: _Entry) -> Iterator[Diagnostic]:
+    """A warning where the match of a later island of an each-route includes that of an earlier."""
+    other, entry = outer
+    if not includes(other, condition) or entry.island is None or own.island is None:
+        return
+    message = f"the match of `{entry.island.path}` includes that of `{own.island.path}`, which is before it by its key"
+    hint = "give each island a match of its own, which no other's includes"
+    related = (Related("for this island", island_place(own.island)),)
+    yield Diagnostic("R0712", message, own.rule.place, "", hint, related, "warning", island=own.island.path)
+
+
+# Regular expressions
+
+
+def not_analysed(table: Table) -> Iterator[Diagnostic]:
+    """A note that says which routes have regular expressions, of which it is not known what they hide."""
+    found = [rule for rule in table.rules if any(map(_has_regex, rule.conditions))]
+    if found and len(table.rules) > 1:
+        number = f"{len(found)} of {len(table.rules)} routes are" if len(found) > 1 else "a route is"
+        message = f"{number} not analysed: what a regular expression takes from later routes is not known"
+        related = tuple(Related("this one too", rule.place) for rule in found[1:])
+        yield Diagnostic("R0711", message, found[0].place, related=related, severity="note")
+
+
+def _has_regex(condition: Condition) -> bool:
+    return condition.path_op == "regex" or any(test.op == "regex" for test in (*condition.headers, *condition.query))
+
+
+# Hosts
+
+
+class _Claim(NamedTuple):
+    """A host of a table; `key` is what it must be unique in, `pattern` is for comparing."""
+
+    table: Table
+    host: Text
+    pattern: Text
+    key: tuple[str, str, str]
+
+
+def unique_hosts(tables: Iterable[Table]) -> Iterator[Diagnostic]:
+    """One Routing, and one island of it, per host and Gateway. All hosts are in lower case."""
+    claims: list[_Claim] = []
+    for table in tables:
+        gateway = table.gateway
+        where = (gateway.namespace, gateway.name) if gateway is not None else ("", "")
+        key = (table.provider, *where)
+        claims += (_Claim(table, host, patterns.bare(host), key) for host in table.hosts)
+    varying = [claim for claim in claims if not patterns.is_known(claim.host)]
+    joined = {id(claim) for claim in claims if patterns.is_known(claim.host)}
+    for one, other in product(varying, claims):
+        unique = patterns.unique_in(one.table.islands[one.table.over][0]) if one is other else patterns.SAME
+        if one.key == other.key and patterns.may_equal(one.pattern, other.pattern, unique):
+            joined |= {id(one), id(other)}
+    first: dict[tuple[tuple[str, str, str], str], tuple[Table, Island | None]] = {}
+    for claim in claims:
+        for name, island in _hosts_of(claim) if id(claim) in joined else ():
+            earlier, of = first.setdefault((claim.key, name), (claim.table, island))
+            if earlier is claim.table and of is island:
+                continue
+            here = (Related("for this island", island_place(island)),) if island is not None else ()
+            there = "it is there too" if of is None else f"it is there too, for `{of.path}`"
+            message = f"the host `{name}` is " + ("of two islands" if earlier is claim.table else "in two Routings")
+            path = island.path if island is not None else ""
+            related = (*here, Related(there, earlier.place))
+            yield Diagnostic("R0707", message, claim.table.place, related=related, island=path)
+
+
+def _hosts_of(claim: _Claim) -> Iterator[tuple[str, Island | None]]:
+    if patterns.is_known(claim.host):
+        yield value_of(claim.host), None
+        return
+    read = text_reader(claim.host)
+    for island in claim.table.islands[claim.table.over]:
+        with suppress(Failure):  # told when its text is made
+            yield read(island), island
+
+
+# Filling
+
+
+def _filler(condition: Condition) -> Fill:
+    """A condition for an island, the quickest way. The function raises `Failure`."""
+    if not patterns.varies(condition):
+        return lambda island: condition
+    path = _text(condition.path)
+    headers, query = _tests(condition.headers), _tests(condition.query)
+
+    def filled(island: Island | None) -> Condition:
+        return Condition(condition.path_op, path(island), headers(island), query(island), condition.methods)
+
+    return filled
+
+
+def _text(content: Text) -> Callable[[Island | None], Text]:
+    if patterns.is_known(content):
+        return lambda island: content
+    read = text_reader(content)
+
+    def filled(island: Island | None) -> Text:
+        made = read(island)
+        return (made,) if made else ()
+
+    return filled
+
+
+def _tests(tests: tuple[Test, ...]) -> Callable[[Island | None], tuple[Test, ...]]:
+    if all(patterns.is_known(test.value) for test in tests):
+        return lambda island: tests
+    readers = [(test, _text(test.value)) for test in tests]
+    return lambda island: tuple([Test(test.name, test.op, read(island)) for test, read in readers])
