@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from replicator import names
 from replicator.binder import BoundSet
 from replicator.context import ISLAND_NAME
 from replicator.diagnostics import Diagnostic, Place, Related
@@ -117,6 +118,23 @@ def once(shared: Iterable[Shared]) -> tuple[list[Shared], list[Diagnostic]]:
     return kept, found
 
 
+def illegal(objects: Iterable[Named]) -> Iterator[Diagnostic]:
+    """Names that no object of the kind may have. Of those of islands, the longest is judged."""
+    for one in objects:
+        longest = one.plan.longest if one.plan is not None else None
+        if one.plan is not None and longest is None:
+            continue
+        name = assemble(one.full, longest).partition("\n")[2]
+        if names.is_object_name(one.kind, name):
+            continue
+        limit = names.MAX_NAME.get(one.kind, names.MAX_SUBDOMAIN)
+        if len(name) > limit:
+            message = f"the {one.kind} `{name}` has {len(name)} characters; Kubernetes takes at most {limit}"
+            yield Diagnostic("R0506", message, one.place, hint="shorten the names that it is made of")
+        else:
+            yield Diagnostic("R0304", f"`{name}` is no name for an object of the kind {one.kind}", one.place)
+
+
 def clashes(objects: Iterable[Named]) -> Iterator[Diagnostic]:
     """Objects of one identity. Only patterns that could be equal are compared name by name."""
     by_kind: dict[tuple[str, str], list[Named]] = {}
@@ -153,8 +171,6 @@ def _comparable(alike: Sequence[Named]) -> Iterator[tuple[Named, Named]]:
 
 
 def _may_clash(one: Named, other: Named) -> bool:
-    if one.plan is other.plan and one.plan is not None and one.full == other.full:
-        return False
     if one.once and other.once:  # `once` judges them
         return False
     return one.suffix.endswith(other.suffix) or other.suffix.endswith(one.suffix)

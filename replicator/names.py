@@ -155,6 +155,31 @@ def _no_path_part(text: str) -> str:
     return "" if {".", ".."}.isdisjoint(text.split("/")) else f"the path part `{text}` is not normal"
 
 
+def _like(pattern: str, what: str) -> Callable[[str], str]:
+    compiled = re.compile(pattern)
+    return lambda text: "" if compiled.fullmatch(text) else f"`{text}` is no {what}"
+
+
+# https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+LAMBDA = Rule(
+    _like("[A-Za-z0-9_-]{1,64}", "name of a Lambda function"),
+    "R0304",
+    "at most 64 of A-Z, a-z, 0-9, `-` and `_`; `region` and `account` say the rest of its ARN",
+)
+QUALIFIER = Rule(_like(r"\$LATEST|[A-Za-z0-9_-]{1,128}", "version or alias"), "R0304", "a number, an alias or $LATEST")
+# https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules (Microsoft.Web/sites)
+AZURE_APP = Rule(
+    _like("[A-Za-z0-9](?:[A-Za-z0-9-]{0,58}[A-Za-z0-9])?", "name of a Function App"),
+    "R0304",
+    "at most 60 of A-Z, a-z, 0-9 and `-`, without .azurewebsites.net",
+)
+AZURE_FUNCTION = Rule(
+    _like("[A-Za-z][A-Za-z0-9_-]{0,126}", "name of an Azure function"), "R0304", "a letter, then A-Z, a-z, 0-9, - or _"
+)
+NAMESPACE = Rule(lambda text: "" if is_label(text) else f"`{text}` is no namespace's name", "R0304", "")
+SERVICE = Rule(
+    lambda text: "" if is_label_1035(text) else f"`{text}` is no Service's name", "R0304", "NAME or NAMESPACE/NAME"
+)
 NOT_EMPTY = Rule(_empty, "R0706", "`present: true` tests presence")  # a proxy takes an empty value for such a test
 PATH_PART = Rule(_no_path_part, "R0706", "escape other characters as %XX; no `.`, `..` or empty step")
 

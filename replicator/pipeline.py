@@ -155,8 +155,9 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         found += problems
     tables = _tables(project, plan, bound, options, found) if project.routings else []
     objects = _routing(tables, RENDERERS[options.form], found)
-    named = [one for one_bound in bound.values() for one in identity.of_set(one_bound)]
-    named += (identity.of_routing(one.manifest, plan.sets.get(one.manifest.over)) for one in objects)
+    routed = [identity.of_routing(one.manifest, plan.sets.get(one.manifest.over)) for one in objects]
+    found += identity.illegal(routed)
+    named = [*(one for one_bound in bound.values() for one in identity.of_set(one_bound)), *routed]
     owners = foreign.Owners(named)
     found += foreign.explained((missing for one in bound.values() for missing in one.unanswered), owners)
     if has_errors(found):

@@ -89,7 +89,7 @@ TABLE: dict[str, str] = {
     " emitters.resources expander.islands kinds model names parser.decode patching proofs resolving tree yaml_text",
     # Once per island.
     "stamp": "binder diagnostics expander.islands expression.values sources tree yaml_text",
-    "identity": "binder context diagnostics expander.islands kinds sources tree",
+    "identity": "binder context diagnostics expander.islands kinds names sources tree",
     "foreign": "binder diagnostics expander.islands hosts identity kinds resolving tree",
     # Routes: neutral, then a provider's. A provider sees neutral routes and trees, never the model.
     "routing": "",

@@ -112,8 +112,6 @@ ASKING = {
     "hosts.port": Asking(f"- {TO}", hosts="['shop.example.com:8443']"),
     "hosts.many": Asking(f"- {TO}", hosts=f"[{', '.join(f's{number}.example.com' for number in range(17))}]"),
 }
-# What no provider but Gloo has a setting for.
-OF_GLOO = {"kube"}
 
 
 def compiled(asking: Asking, column: str) -> Built:
@@ -128,7 +126,7 @@ def errors(built: Built) -> list[Diagnostic]:
 
 
 def test_every_line_is_asked_for() -> None:
-    assert ASKING.keys() | OF_GLOO == FEATURES.keys()
+    assert ASKING.keys() == FEATURES.keys()
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -144,14 +142,6 @@ def test_a_provider_does_what_the_table_says(name: str, column: str) -> None:
         assert told[0].place.file == "dsl.yaml"
     else:
         assert found == []
-
-
-def test_routes_straight_to_services_reach_no_host() -> None:
-    asking = Asking("- to: {host: archive.example.net}", more="gloo: {destinations: kube}")
-    [found] = errors(compiled(asking, "gloo"))
-    cell = FEATURES["kube"].cells["gloo"]
-    assert isinstance(cell, No)
-    assert (found.code, found.hint) == ("R0708", cell.way_out)
 
 
 @needs_shared

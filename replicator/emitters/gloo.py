@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from replicator.diagnostics import Diagnostic
-from replicator.emitters.gloo_routes import destinations, group_name, is_shared, routes
+from replicator.emitters.gloo_routes import destinations, goes_straight, group_name, is_shared, routes
 from replicator.emitters.gloo_upstreams import metadata, namespace_of, upstream
 from replicator.kinds import routing_rank
 from replicator.routing.rules import Condition, Forward, Gateway, Rule, Table, alike
@@ -24,7 +24,7 @@ def emit(table: Table) -> tuple[list[Manifest], list[Diagnostic]]:
     made = [_virtual_service(table, of) for of in alike(table.cases(table.over), lambda case: _actions(table, case))]
     made += (one for rule in table.rules if _delegates(table, rule) for one in _route_tables(table, rule))
     made += _groups(table)
-    made += (upstream(table, backend) for backend in table.backends() if _is_needed(table, backend))
+    made += (upstream(table, backend) for backend in table.backends(straight=goes_straight(table)))
     if table.tls is not None and table.tls.redirect:
         made.append(_to_https(table))
     if table.gateway is not None and table.gateway.create:
@@ -38,14 +38,6 @@ def _fixed(name: Text) -> str:
 
 def _actions(table: Table, case: str) -> Any:
     return tuple(rule.action_of(case) for rule in table.rules)
-
-
-def _is_needed(table: Table, backend: Any) -> bool:
-    """Whether a backend has an Upstream: in routes straight to Services, only what is mirrored to has one."""
-    if table.settings.get("destinations") != "kube":
-        return True
-    actions = (action for rule in table.rules for action in rule.actions())
-    return any(isinstance(one, Forward) and one.mirror is not None and one.mirror.backend == backend for one in actions)
 
 
 def _manifest(

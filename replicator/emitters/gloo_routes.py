@@ -59,6 +59,11 @@ def is_shared(table: Table, action: Forward) -> bool:
     return table.delegation != "none" and len(action.targets) == 1 and bool(action.targets[0].over)
 
 
+def goes_straight(table: Table) -> bool:
+    """Whether routes name Services themselves, and Upstreams only where there is no Service."""
+    return table.settings.get("destinations") == "kube"
+
+
 def group_name(table: Table, target: Target) -> str:
     """The name of the UpstreamGroup of a spread: of its Set and port."""
     return f"{table.name}-{target.backend.of.replace('/', '-').replace(' ', '-')}"
@@ -120,7 +125,7 @@ def _weighted(table: Table, weight: int | Hole, backend: Backend) -> Tree:
 
 
 def _destination(table: Table, backend: Backend) -> dict[str, Any]:
-    if table.settings.get("destinations") == "kube":
+    if goes_straight(table) and backend.service:
         reference = {"name": backend.service, "namespace": backend.namespace}
         return {"kube": {"ref": reference, "port": backend.port}}
     reached: dict[str, Any] = {"upstream": {"name": backend.name, "namespace": namespace_of(table)}}

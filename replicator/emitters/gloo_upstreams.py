@@ -33,7 +33,7 @@ def upstream(table: Table, backend: Backend) -> Manifest:
         "metadata": metadata(table, backend.name, namespace_of(table)),
         "spec": {"useHttp2": True if backend.http2 else ..., **_kind(table, backend)},
     }
-    origin = Origin(table.place, "routing")
+    origin = Origin(backend.place, "routing")
     return Manifest(
         api_version="gloo.solo.io/v1",
         kind="Upstream",
@@ -42,7 +42,7 @@ def upstream(table: Table, backend: Backend) -> Manifest:
         body=mapping(body, origin),
         origin=origin,
         over=backend.over,
-        cases=backend.cases,
+        cases=backend.cases if backend.over else frozenset(),
     )
 
 

@@ -69,8 +69,7 @@ class _Compiler:
         self.uses: list[Use] = []
         self.texts = Texts(plan.routing_params[routing.name])
         self.say = self.texts.say
-        straight = self.settings.get("destinations") == "kube"
-        self.destinations = Destinations(routing, plan, bound, self.texts, self.use, straight)
+        self.destinations = Destinations(routing, plan, bound, self.texts, self.use)
         self.whole = self.destinations.set_of(routing.each) if routing.each is not None else None
         self.over: set[str] = set()
 

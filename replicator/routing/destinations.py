@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from replicator import names
 from replicator.binder import BoundSet
@@ -20,24 +21,36 @@ from replicator.tree import Hole, Leaf, Text, text
 
 MAX_WEIGHTS = 2**32 - 1  # of one weighted cluster in Envoy, together
 HTTPS, HTTP = 443, 80
+KOURIER = "kourier-system/kourier-internal"  # Knative's ingress unless another is named
+
+# The fields by which an author tells functions apart: their objects are named after them.
+_NAMED_AFTER = {
+    "aws": ("region", "function", "qualifier"),
+    "azure": ("app", "function"),
+    "gcp": ("host",),
+    "knative": ("service",),
+}
 
 Use = Callable[..., None]
-TextOf = Callable[[Scalar], Text]
+
+
+class Reader(NamedTuple):
+    """How the texts of a function are read: `raw` is the text with its holes, `ruled` has it judged by a rule."""
+
+    raw: Callable[[Scalar], Text]
+    ruled: Callable[[Text, names.Rule, Place], Text]
 
 
 class Destinations:
     """The backends that a Routing's destinations name; `use` is told of what not every provider can do."""
 
-    def __init__(
-        self, routing: Routing, plan: Plan, bound: Mapping[str, BoundSet], texts: Texts, use: Use, straight: bool
-    ) -> None:
+    def __init__(self, routing: Routing, plan: Plan, bound: Mapping[str, BoundSet], texts: Texts, use: Use) -> None:
         self.routing = routing
         self.plan = plan
         self.contexts = {name: Context(one.plan, {}) for name, one in bound.items()}
         self.texts = texts
         self.say = texts.say
         self.use = use
-        self.straight = straight
 
     def set_of(self, scalar: Scalar) -> SetPlan | None:
         plan = self.plan.sets.get(scalar.text)
@@ -151,17 +164,13 @@ class Destinations:
         """The backends of the islands of a Set, by their case; those in the cluster come first."""
         made: dict[str, Backend] = {}
         found: dict[str, Backend] = {}
-        every = plan.cases()
         for case in sorted(cases, key=lambda one: one.partition("/")[2]):
             implementation = case.partition("/")[2]
             if implementation not in made:
-                of = frozenset(one for one in every if one.partition("/")[2] == implementation)
                 backend = self._of_implementation(plan, port, place, implementation)
                 if backend is None:
                     return {}
-                made[implementation] = backend._replace(
-                    over=plan.path, cases=of if len(of) < len(every) else frozenset()
-                )
+                made[implementation] = backend._replace(over=plan.path)
             found[case] = made[implementation]
         return found
 
@@ -191,6 +200,12 @@ class Destinations:
         self, plan: SetPlan, port: Scalar | None, place: Place, implementation: str
     ) -> Backend | None:
         """The backend of the islands of a Set that have an implementation, in the scope of the island."""
+        backend = self._reached(plan, port, place, implementation)
+        every = plan.cases()
+        of = frozenset(case for case in every if case.partition("/")[2] == implementation)
+        return backend._replace(cases=of if len(of) < len(every) else frozenset()) if backend is not None else None
+
+    def _reached(self, plan: SetPlan, port: Scalar | None, place: Place, implementation: str) -> Backend | None:
         known = plan.type.implementations.get(implementation)
         if isinstance(known, Serverless) and port is None and len(plan.type.ports) != 1:
             made = self._serverless(plan, known, text(f"{self.routing.name}-", ISLAND_NAME), place)
@@ -223,8 +238,6 @@ class Destinations:
     def _external(self, plan: SetPlan, known: External, port: TypePort, backend: Backend) -> Backend | None:
         """An island outside of the cluster: its host, for a proxy has no endpoints of its Services."""
         self.use("host", backend.place)
-        if self.straight:
-            self.use("kube", backend.place)
         first = next(island for island in plan.islands if island.implementation == known.name)
         failure = not_offered(first, port)
         if failure is not None:
@@ -244,17 +257,18 @@ class Destinations:
         context = self.contexts[plan.path]
         before = len(context.found)
 
-        def of_island(scalar: Scalar) -> Text:
-            return self._only(context.text(scalar), known.name, names.NOT_EMPTY, scalar.place)
+        def ruled(content: Text, rule: names.Rule, place: Place) -> Text:
+            return self._only(content, known.name, rule, place)
 
-        made = self._called(known.call, full, place, of_island)
+        namespace = context.namespace or (self.routing.metadata.namespace,)
+        made = self._called(known.call, full, place, Reader(context.text, ruled), namespace)
         self.texts.found += context.found[before:]
         return made
 
     def _only(self, content: Text, implementation: str, rule: names.Rule, place: Place) -> Text:
         """A text of those islands of a Set that have an implementation: it is not asked of the others."""
         if all(isinstance(part, str) for part in content):
-            return content
+            return self.texts.ruled(content, rule, place)
         source = OnlyOf(implementation, Ruled(content, rule), "")
         self.texts.places[source] = place
         return (Hole("text", source),)
@@ -284,51 +298,48 @@ class Destinations:
     def _host(self, destination: Destination, port: Scalar | None) -> Backend | None:
         assert destination.target is not None
         self.use("host", destination.place)
-        if self.straight:
-            self.use("kube", destination.place)
-        host = self.texts.ruled(destination.target, names.HOST)
+        raw = self.texts.text(destination.target)
+        host = self.texts.ruled(raw, names.HOST, destination.target.place)
         number = (HTTPS if destination.tls else HTTP) if port is None else self._number(port, destination)
         if not number:
             return None
-        full = text(f"{self.routing.name}-", _slug(host), f"-{number}")
+        full = self._named(raw, (str(number),))
         return Backend(full, destination.place, port=Leaf(number), host=host, tls=destination.tls, authority=host)
 
     def _function(self, call: FunctionCall, place: Place) -> Backend | None:
-        named = call.node.items[
-            "host" if call.vendor == "gcp" else "function" if call.vendor != "knative" else "service"
-        ]
-        qualifier = call.node.items.get("qualifier")
-        parts: list[str | Text] = [f"{self.routing.name}-", _slug(self.texts.text(cast(Scalar, named)))]
-        if isinstance(qualifier, Scalar):
-            parts += ["-", _slug(self.texts.text(qualifier))]
+        reader = Reader(self.texts.text, self.texts.ruled)
+        fields = (call.node.items.get(field) for field in _NAMED_AFTER[call.vendor])
+        full = self._named(*(self.texts.text(one) for one in fields if isinstance(one, Scalar)))
+        return self._called(call, full, place, reader, (self.routing.metadata.namespace,))
 
-        def not_empty(scalar: Scalar) -> Text:
-            return self.texts.ruled(scalar, names.NOT_EMPTY)
+    def _named(self, *parts: Text) -> Text:
+        """The name of a backend that is no island; where it is another for each island, the island's name is in it."""
+        written = "-".join("".join(part for part in one if isinstance(part, str)) for one in parts)
+        slug = re.sub("[^a-z0-9]+", "-", written.lower()).strip("-")
+        if any(isinstance(part, Hole) for one in parts for part in one):
+            return text(f"{self.routing.name}-", ISLAND_NAME, f"-{slug}" if slug else "")
+        return (f"{self.routing.name}-{slug}",)
 
-        return self._called(call, text(*parts), place, not_empty)
-
-    def _called(self, call: FunctionCall, full: Text, place: Place, text_of: TextOf) -> Backend | None:
-        """The backend of a function."""
+    def _called(self, call: FunctionCall, full: Text, place: Place, reader: Reader, namespace: Text) -> Backend | None:
+        """The backend of a function; `namespace` is that of a Knative Service which names none."""
         fields = call.node.items
 
-        def value(field: str) -> Text:
+        def value(field: str, rule: names.Rule) -> Text:
             node = fields.get(field)
-            return text_of(node) if isinstance(node, Scalar) else ()
+            return reader.ruled(reader.raw(node), rule, node.place) if isinstance(node, Scalar) else ()
 
         data = call.node.data
         backend = Backend(full, place, port=Leaf(HTTPS), tls=True)
-        if self.straight:
-            self.use("kube", place)
         function: Function
         if call.vendor == "aws":
-            url = value("url")
+            url = value("url", names.HOST)
             self.use("function.aws.url" if url else "function.aws", place)
             if "account" in data or "role" in data:
                 self.use("function.aws.account", place)
             function = Aws(
                 region=data["region"],
-                function=value("function"),
-                qualifier=value("qualifier"),
+                function=value("function", names.LAMBDA),
+                qualifier=value("qualifier", names.QUALIFIER),
                 account=data.get("account", ""),
                 role=data.get("role", ""),
                 secret=self.secret(fields.get("secret")),
@@ -339,36 +350,36 @@ class Destinations:
         if call.vendor == "azure":
             level: Any = data.get("authLevel", "Function")
             self.use("function.azure.anonymous" if level == "Anonymous" else "function.azure", place)
-            app = value("app")
-            function = Azure(app, value("function"), level, self.secret(fields.get("secret")))
+            app = value("app", names.AZURE_APP)
+            function = Azure(app, value("function", names.AZURE_FUNCTION), level, self.secret(fields.get("secret")))
             host = text(app, ".azurewebsites.net")
             return backend._replace(function=function, host=host, authority=host)
         if call.vendor == "gcp":
             self.use("function.gcp.audience" if "audience" in data else "function.gcp", place)
-            host = value("host")
-            return backend._replace(function=Gcp(value("audience")), host=host, authority=host)
+            host = value("host", names.HOST)
+            return backend._replace(function=Gcp(value("audience", names.NOT_EMPTY)), host=host, authority=host)
         self.use("function.knative", place)
-        return self._knative(call, backend, value("service"))
+        return self._knative(call, backend, reader, namespace)
 
-    def _knative(self, call: FunctionCall, backend: Backend, named: Text) -> Backend | None:
+    def _knative(self, call: FunctionCall, backend: Backend, reader: Reader, namespace: Text) -> Backend | None:
         """A Knative Service is reached through the cluster-local ingress, by its own Host.
 
         knative/serving: its Kubernetes Service is only a name for that ingress (pkg/reconciler/route/resources).
         """
         scalar = cast(Scalar, call.node.items["service"])
-        first, *rest = named
-        namespace: Text = (self.routing.metadata.namespace,)
-        service = named
-        if isinstance(first, str) and "/" in first:
-            before, _, after = first.partition("/")
-            namespace, service = (before,), text(after, *rest)
-        ingress = call.node.data.get("ingress", "kourier-system/kourier-internal")
-        where, slash, name = ingress.partition("/")
-        fixed = "".join(part if isinstance(part, str) else "x" for part in service)
-        if not names.is_label(fixed) or not slash or not names.is_label_1035(name) or not names.is_label(where):
-            self.say(
-                "R0304", "this is no Service's name", scalar.place, "NAME or NAMESPACE/NAME; ingress: NAMESPACE/NAME"
-            )
+        service = reader.raw(scalar)
+        for at, part in enumerate(service):
+            if isinstance(part, str) and "/" in part:
+                before, _, after = part.partition("/")
+                given = text(service[:at], before)
+                namespace = reader.ruled(given, names.NAMESPACE, scalar.place)
+                service = text(after, service[at + 1 :])
+                break
+        service = reader.ruled(service, names.SERVICE, scalar.place)
+        ingress = call.node.items.get("ingress")
+        where, slash, name = (ingress.data if ingress is not None else KOURIER).partition("/")
+        if ingress is not None and not (slash and names.is_label(where) and names.is_label_1035(name)):
+            self.say("R0304", f"`{ingress.data}` is no Service's name", ingress.place, "NAMESPACE/NAME")
             return None
         number = Leaf(call.node.data.get("port", HTTP))
         authority = text(service, ".", namespace, ".svc.cluster.local")
@@ -407,16 +418,6 @@ def _differs(backend: Backend) -> bool:
     """Whether a backend is another one for each island."""
     values = (*backend, *(backend.function or ()))
     return any(isinstance(part, Hole) for value in values if isinstance(value, tuple) for part in value)
-
-
-def _slug(content: Text) -> Text:
-    """A text as a part of an object's name: hosts and functions have dots, underscores and upper case."""
-    return text(
-        *(
-            part.lower().replace("_", "-").replace(".", "-").replace("/", "-") if isinstance(part, str) else part
-            for part in content
-        )
-    )
 
 
 def _protocol(plan: SetPlan, port: TypePort) -> str:

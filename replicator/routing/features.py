@@ -238,16 +238,6 @@ FEATURES: dict[str, Feature] = {
     ),
     "function.knative": Feature("Knative Services, by their ingress"),
     "host": Feature("`host`: a host outside of the cluster"),
-    "kube": Feature(
-        "routes straight to Services (`destinations: kube`) and hosts outside",
-        {
-            column: No(
-                "a route straight to Services does not reach a host outside, which has no endpoints",
-                "gloo: {destinations: upstream}",
-            )
-            for column in ("gloo", "gloo-enterprise")
-        },
-    ),
     "gateway.none": Feature(
         "no `gateway` is named", {"istio": _NEEDS_GATEWAY, "gateway-api": _NEEDS_GATEWAY, "kgateway": _NEEDS_GATEWAY}
     ),

@@ -82,8 +82,9 @@ class Backend(NamedTuple):
 
     `name` is unique in the Routing: of the object that a provider may need to reach it. `authority` is the Host that
     it must see; empty where it takes any. A function has the `host` (or, Knative, the `service`) that it is reached by;
-    an Aws one has none but its `url`. With `over` there is one for each island of the Set of one of the `cases`.
-    `of` tells which Set and port it belongs to, `island` the one island, `unit` the workload.
+    an Aws one has none but its `url`. With `over` there is one for each island of the Set. `of` tells which Set and
+    port it belongs to, `cases` which of the Set's islands are reached alike (empty for all), `island` the one island,
+    `unit` the workload.
     """
 
     name: Text
@@ -190,6 +191,8 @@ class Respond(NamedTuple):
 
 Action = Forward | Redirect | Respond
 
+_NOWHERE = Place("", 0, 0, 0, 0)
+
 
 class Rule(NamedTuple):
     """One route; with `over` one for each island of that Set. `rewrite` takes the place of the matched path prefix.
@@ -292,28 +295,29 @@ class Table(NamedTuple):
         islands = self.islands.get(over, ())
         return islands[0].plan.cases() if islands else []
 
-    def backends(self) -> Iterator[Backend]:
-        """Every backend once, those of whole Sets first; one island's is left out where its whole Set is there."""
-        found: dict[tuple[Any, ...], Backend] = {}
-        for rule in self.rules:
-            for action in rule.actions():
-                if not isinstance(action, Forward):
-                    continue
-                for target in action.targets:
-                    for one in target.backends():
-                        found.setdefault(_identity(one), one)
-                if action.mirror is not None:
-                    one = action.mirror.backend
-                    found.setdefault(_identity(one), one)
+    def backends(self, straight: bool = False) -> Iterator[Backend]:
+        """Every backend once, those of whole Sets first; one island's is left out where its whole Set is there.
+
+        Where routes lead `straight` to Services, those are left out to which no copies of requests go.
+        """
+        found: dict[Any, Backend] = {}
+        actions = [action for rule in self.rules for action in rule.actions() if isinstance(action, Forward)]
+        for action in actions:
+            asked = [backend for target in action.targets for backend in target.backends()]
+            asked = [one for one in asked if not (straight and one.service)]
+            if action.mirror is not None:
+                asked.append(action.mirror.backend)
+            for one in asked:
+                found.setdefault(_identity(one), one)
         whole = [backend for backend in found.values() if backend.over]
         yield from whole
-        covered = {backend.of for backend in whole}
-        yield from (one for one in found.values() if not one.over and (not one.of or one.of not in covered))
+        covered = {(backend.of, backend.cases) for backend in whole if backend.of}
+        yield from (one for one in found.values() if not one.over and (one.of, one.cases) not in covered)
 
 
-def _identity(backend: Backend) -> tuple[Any, ...]:
-    """What tells backends apart; two of one name that differ are found out as objects of one identity."""
-    return (backend.name, backend.over, backend.cases, backend.service, backend.namespace, backend.tls)
+def _identity(backend: Backend) -> Any:
+    """All that tells a backend from another: two of one name that differ are found out as objects of one identity."""
+    return backend._replace(place=_NOWHERE, port=Leaf(backend.port.value))
 
 
 def alike(cases: Sequence[str], key: Callable[[str], Any]) -> list[frozenset[str]]:

@@ -103,15 +103,14 @@ class Texts:
         assert expression.program is not None
         return expression.program.run(value_of, lambda call: None)
 
-    def ruled(self, scalar: Scalar, rule: names.Rule) -> Text:
+    def ruled(self, content: Text, rule: names.Rule, place: Place) -> Text:
         """A text that must be as a rule says, for every island."""
-        value = self.text(scalar)
-        if all(isinstance(part, str) for part in value):
-            if problem := rule.problem("".join(part for part in value if isinstance(part, str))):
-                self.say(rule.code, problem, scalar.place, rule.hint)
-            return value
-        whole = Hole("text", Ruled(value, rule))
-        self.places[whole.source] = scalar.place
+        if all(isinstance(part, str) for part in content):
+            if problem := rule.problem("".join(part for part in content if isinstance(part, str))):
+                self.say(rule.code, problem, place, rule.hint)
+            return content
+        whole = Hole("text", Ruled(content, rule))
+        self.places[whole.source] = place
         return (whole,)
 
     def regex(self, scalar: Scalar) -> Text:
