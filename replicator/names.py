@@ -166,6 +166,8 @@ LAMBDA = Rule(
     "R0304",
     "at most 64 of A-Z, a-z, 0-9, `-` and `_`; `region` and `account` say the rest of its ARN",
 )
+REGION = Rule(_like("[a-z0-9]+(?:-[a-z0-9]+)*", "region"), "R0304", "as in eu-west-1")
+ROLE = Rule(_like("arn:[!-~]+", "ARN of a role"), "R0304", "arn:aws:iam::123456789012:role/NAME")
 QUALIFIER = Rule(_like(r"\$LATEST|[A-Za-z0-9_-]{1,128}", "version or alias"), "R0304", "a number, an alias or $LATEST")
 # https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules (Microsoft.Web/sites)
 AZURE_APP = Rule(

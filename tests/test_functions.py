@@ -167,9 +167,9 @@ ILLEGAL = {
     "{function: {aws: {region: r, function: 'a b'}}}": "R0304",
     f"{{function: {{aws: {{region: r, function: {'x' * 65}}}}}}}": "R0304",
     "{function: {aws: {region: r, function: 'arn:aws:lambda:r:1:function:f'}}}": "R0304",
-    "{function: {aws: {region: r_1, function: f}}}": "R0205",
-    "{function: {aws: {region: R, function: f}}}": "R0205",
-    "{function: {aws: {region: r, function: f, role: admin}}}": "R0205",
+    "{function: {aws: {region: r_1, function: f}}}": "R0304",
+    "{function: {aws: {region: R, function: f}}}": "R0304",
+    "{function: {aws: {region: r, function: f, role: admin}}}": "R0304",
     "{function: {aws: {region: r, function: f, qualifier: a.b}}}": "R0304",
     "{function: {aws: {region: r, function: f, url: 'https://f.example.net'}}}": "R0304",
     "{function: {azure: {app: a.azurewebsites.net, function: f}}}": "R0304",
@@ -191,6 +191,8 @@ ILLEGAL = {
     "{function: {aws: {region: r, function: f}}, port: 80}": "R0205",
     "{function: {aws: {region: r, function: f}}, tls: true}": "R0205",
     "{function: {aws: {region: '{{ params.missing }}', function: f}}}": "R0402",
+    "{function: {aws: {region: r, function: f, role: 'arn:{{ 1 }}'}}}": "R0406",
+    "{function: {azure: {app: a, function: f, secret: '{{ 1 }}'}}}": "R0406",
 }
 
 
@@ -207,6 +209,8 @@ def test_what_no_function_or_host_is_called(destination: str, code: str) -> None
     [
         ('lambda: {function: {aws: {region: r, function: "{{ island.key }}.x"}}}', "R0304"),
         ("lambda: {function: {aws: {region: r, function: a.x}}}", "R0304"),
+        ('lambda: {function: {aws: {region: "{{ island.key }}_", function: f}}}', "R0304"),
+        ('lambda: {function: {aws: {region: r, function: f, secret: "{{ island.key }}"}}}', "R0406"),
         ('azure: {function: {azure: {app: "{{ island.key }}_", function: f}}}', "R0304"),
         ('knative: {function: {knative: {service: "x/{{ island.key }}.y"}}}', "R0304"),
         ('run: {function: {gcp: {host: "{{ island.key }}_.run.app"}}}', "R0304"),
@@ -219,6 +223,13 @@ def test_what_no_island_can_be(implementation: str, code: str) -> None:
     islands = island_set("cart", f"islands: {{eu: {{implementation: {kind}}}, us: {{implementation: {kind}}}}}")
     found = compile_text(dsl(text, islands, routing(EACH))).diagnostics
     assert {one.code for one in found} == {code}
+
+
+def test_islands_in_their_own_regions() -> None:
+    text = WITH_FUNCTIONS.replace("region: eu-west-1", 'region: "{{ island.key }}-1"')
+    islands = "islands: {eu: {implementation: lambda}, us: {implementation: lambda}}"
+    objects = gloo_objects(dsl(text, island_set("cart", islands), routing(EACH)))
+    assert [item["spec"]["aws"]["region"] for item in of_kind("Upstream", objects)] == ["eu-1", "us-1"]
 
 
 def test_one_azure_secret() -> None:

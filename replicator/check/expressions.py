@@ -8,7 +8,7 @@ from typing import Any
 from replicator.check.project import User, all_documents, children_of, set_at, users_of
 from replicator.diagnostics import Diagnostic, Related
 from replicator.expression.template import parse
-from replicator.model import PROVIDERS, IslandSet, IslandType, Project, Resource, Routing
+from replicator.model import PROVIDERS, FunctionCall, IslandSet, IslandType, Project, Resource, Routing, Serverless
 from replicator.parser.source import Mapping, Node, Scalar
 from replicator.scope import ISLAND, MAX_LET_DEPTH, Scope, island_attributes, keys, let_kinds, let_reads, scalars
 
@@ -184,12 +184,16 @@ def _no_expressions(*nodes: Node | None) -> Iterator[Diagnostic]:
 
 _LITERAL_OF_ROUTING = (*("provider", *PROVIDERS, "gateway", "params", "each", "tls", "delegation", "tests"),)
 _LITERAL_OF_ROUTE = ("name", "redirect", "timeout", "retries", "cors", "fault")
+_LITERAL_OF_FUNCTION = ("account", "role", "secret", "invocation", "authLevel", "ingress")
 
 
 def literal_fields(project: Project) -> Iterator[Diagnostic]:
     for island_type in project.types:
         spec = island_type.node
         yield from _no_expressions(*(spec.get("spec", field) for field in ("params", "ports", "uses")))
+        for one in island_type.implementations.values():
+            if isinstance(one, Serverless):
+                yield from _no_expressions(*_literal_of(one.call))
     for island_set in project.sets:
         spec = island_set.node
         yield from _no_expressions(*(spec.get("spec", field) for field in ("type", "scope", "form")))
@@ -201,11 +205,18 @@ def literal_fields(project: Project) -> Iterator[Diagnostic]:
         for route in routing.routes:
             yield from _no_expressions(route.each, route.port, *(d.port for d in route.to))
             yield from _no_expressions(*(route.node.get(field) for field in _LITERAL_OF_ROUTE))
+            for destination in route.to:
+                if destination.function is not None:
+                    yield from _no_expressions(*_literal_of(destination.function))
     for document in all_documents(project):
         yield from _no_expressions(document.node.get("metadata"))
         for key in keys(document.node):
             place = key.part(key.text.index("{{"), 2)
             yield Diagnostic("R0406", "a key is literal: there are no expressions in it", place)
+
+
+def _literal_of(call: FunctionCall) -> Iterator[Node | None]:
+    return (call.node.items.get(field) for field in _LITERAL_OF_FUNCTION)
 
 
 def set_expressions(project: Project) -> Iterator[Diagnostic]:

@@ -336,8 +336,11 @@ class Destinations:
             self.use("function.aws.url" if url else "function.aws", place)
             if "account" in data or "role" in data:
                 self.use("function.aws.account", place)
+            role = fields.get("role")
+            if isinstance(role, Scalar):
+                self.texts.ruled((role.text,), names.ROLE, role.place)
             function = Aws(
-                region=data["region"],
+                region=value("region", names.REGION),
                 function=value("function", names.LAMBDA),
                 qualifier=value("qualifier", names.QUALIFIER),
                 account=data.get("account", ""),

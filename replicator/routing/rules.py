@@ -45,7 +45,7 @@ class SecretName(NamedTuple):
 class Aws(NamedTuple):
     """A Lambda function. `url` is the host of its Function URL, for providers that cannot invoke it; empty without."""
 
-    region: str
+    region: Text
     function: Text
     qualifier: Text
     account: str
