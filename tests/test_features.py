@@ -110,6 +110,7 @@ ASKING = {
     "tls.existing": Asking(f"- {TO}", more="tls: {secret: shop-tls}"),
     "hosts.any": Asking(f"- {TO}", hosts="['*']"),
     "hosts.port": Asking(f"- {TO}", hosts="['shop.example.com:8443']"),
+    "hosts.overlap": Asking(f"- {TO}", hosts="[shop.example.com, '*.example.com']"),
     "hosts.many": Asking(f"- {TO}", hosts=f"[{', '.join(f's{number}.example.com' for number in range(17))}]"),
 }
 

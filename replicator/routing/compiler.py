@@ -112,6 +112,7 @@ class _Compiler:
 
     def hosts(self) -> tuple[Text, ...]:
         hosts: dict[Text, Text] = {}
+        before: list[str] = []
         for scalar in self.routing.hosts:
             host = self.texts.text(scalar)
             shown = sample(host, "x")
@@ -131,6 +132,9 @@ class _Compiler:
                 self.use("hosts.any", scalar.place)
             if ":" in shown:
                 self.use("hosts.port", scalar.place)
+            if any(_contains(one, shown) or _contains(shown, one) for one in before):
+                self.use("hosts.overlap", scalar.place)
+            before.append(shown)
         if len(hosts) > MANY:
             self.use("hosts.many", self.routing.hosts[MANY].place)
         return tuple(hosts.values())
@@ -465,6 +469,11 @@ class _Compiler:
         if len(body.text.encode()) > MAX_BODY:
             self.say("R0706", f"a body of more than {MAX_BODY:,} bytes", body.place, "Envoy takes no longer one")
         return Respond(node.data["status"], self.texts.text(body))
+
+
+def _contains(host: str, other: str) -> bool:
+    """Whether a host is a wildcard that takes another one too."""
+    return host != other and host.startswith("*") and other.endswith(host[1:])
 
 
 def _scalars(node: Node | None) -> Iterable[Scalar]:

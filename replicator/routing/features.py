@@ -265,6 +265,15 @@ FEATURES: dict[str, Feature] = {
     "hosts.port": Feature(
         "a host with a port", {"istio": _HOST_PORT, "gateway-api": _HOST_PORT, "kgateway": _HOST_PORT}
     ),
+    "hosts.overlap": Feature(
+        "a host beside one that contains it (`shop.example.com`, `*.example.com`)",
+        {
+            "istio": No(
+                "a route has no two hosts of which one contains the other",
+                "leave out the one that is contained, or give it a Routing of its own",
+            )
+        },
+    ),
     "hosts.many": Feature(
         "more than 16 hosts",
         {
