@@ -554,6 +554,22 @@ def test_each_of_several_destinations_sees_its_own_host() -> None:
     assert all("headers" not in one for one in by_author["route"])
 
 
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [
+        ("hello", "hello.edge"),
+        ("fn/hello", "hello.fn"),
+        ('"fn/{{ island.key }}"', "eu.fn"),
+        ('"{{ island.key }}"', "eu.edge"),
+    ],
+)
+def test_a_knative_service_is_asked_for_by_its_own_host(service: str, expected: str) -> None:
+    """That of an island, too, of whose name the compiler knows a part only."""
+    islands = mixed("{eu: {implementation: knative}}").replace("service: fn/hello", f"service: {service}")
+    [rule] = http(islands, routing("- {to: {island: cart/eu}}"))
+    assert rule["rewrite"] == {"authority": f"{expected}.svc.cluster.local"}
+
+
 @pytest.mark.parametrize("delegation", ["none", "set", "island"])
 def test_islands_that_are_answered_for_differently(delegation: str) -> None:
     islands = "{eu: {}, us: {implementation: vm}, app: {implementation: app}, old: {state: drained}}"
@@ -606,6 +622,14 @@ def test_hosts_that_speak_http2(app: str, expected: dict[str, str]) -> None:
         (
             routing("- respond: 200", "tls: {secret: a}", gateway="gateway: {namespace: ingress, create: {}}"),
             "R0708: Istio's proxy reads the Secrets of its own namespace, not of `edge`",
+        ),
+        (
+            routing(
+                "- respond: 200",
+                "tls: {secret: a, redirect: true}",
+                gateway="gateway: {create: {port: 80}}",
+            ),
+            "R0708: the port 80 of the Gateway is that of the redirect to https",
         ),
         (
             routing("- respond: 200", gateway="gateway: {name: a.b}"),

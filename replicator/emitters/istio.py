@@ -34,6 +34,8 @@ from replicator.routing.rules import (
 from replicator.routing.string_prefixes import Matcher
 from replicator.tree import Hole, List, Manifest, Map, Origin, Repeat, Text, Tree, mapping, text, tree
 
+_HTTP, _HTTPS = 80, 443
+
 
 def emit(table: Table) -> tuple[list[Manifest], list[Diagnostic]]:
     """The objects of a Routing, in the order in which they are applied, and what stands in their way."""
@@ -60,12 +62,12 @@ def _gateway(table: Table) -> Iterator[Manifest]:
         return
     hosts = List((Repeat(_hosts(table), table.over),) if table.over else _hosts(table))
     if tls is None:
-        servers = [{"port": _port(gateway.port or 80, "http"), "hosts": hosts}]
+        servers = [{"port": _port(gateway.port or _HTTP, "http"), "hosts": hosts}]
     else:
         settings = {"mode": "SIMPLE", "credentialName": tls.secret.name}
-        servers = [{"port": _port(gateway.port or 443, "https"), "tls": settings, "hosts": hosts}]
+        servers = [{"port": _port(gateway.port or _HTTPS, "https"), "tls": settings, "hosts": hosts}]
         if tls.redirect:
-            servers.insert(0, {"port": _port(80, "http"), "tls": {"httpsRedirect": True}, "hosts": hosts})
+            servers.insert(0, {"port": _port(_HTTP, "http"), "tls": {"httpsRedirect": True}, "hosts": hosts})
     spec = {"selector": dict(gateway.selector), "servers": servers}
     yield manifest(table, "Gateway", (gateway.name,), spec, namespace=gateway.namespace)
 
@@ -324,6 +326,9 @@ def _refused(table: Table) -> Iterator[Diagnostic]:
         message = f"Istio's proxy reads the Secrets of its own namespace, not of `{tls.secret.namespace}`"
         hint = "put the Gateway and the Secret beside the proxy: gateway: {namespace: NS, …}, tls: {secret: NS/NAME}"
         yield Diagnostic("R0708", message, tls.place, hint=hint)
+    if gateway is not None and gateway.port == _HTTP and tls is not None and tls.redirect:
+        message = f"the port {_HTTP} of the Gateway is that of the redirect to https"
+        yield Diagnostic("R0708", message, gateway.place, hint="create: {port: 443}, or leave `redirect` out")
     for use in table.uses if table.settings.get("mesh") else ():
         if use.feature == "hosts.any":
             message = "the host `*` would be every host that the mesh calls"
