@@ -439,3 +439,9 @@ def test_a_host_does_not_speak_tls_and_speak_it_at_one_port() -> None:
     to = "- {match: {path: {exact: /a}}, to: {host: a.example.net, port: 80, tls: TLS}}"
     text = dsl(routing("\n".join(to.replace("TLS", tls).replace("/a}", f"/{tls}}}") for tls in ("true", "false"))))
     assert [one.code for one in compile_text(text).diagnostics] == ["R0507"]
+
+
+def test_a_percent_sign_of_a_header_is_no_command() -> None:
+    [route] = routes(compiled(dsl(routing("- {to: {service: web, port: 80}, headers: {request: {set: {x: 5%}}}}"))))
+    header = {"key": "x", "value": "5%%"}
+    assert route["options"]["headerManipulation"] == {"requestHeadersToAdd": [{"header": header, "append": False}]}

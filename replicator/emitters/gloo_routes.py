@@ -11,6 +11,7 @@ from typing import Any
 
 from replicator.durations import seconds
 from replicator.emitters.gloo_upstreams import namespace_of
+from replicator.routing.header_values import literal
 from replicator.routing.rules import (
     Action,
     Aws,
@@ -171,7 +172,7 @@ def _options(table: Table, action: Forward, rewrite: Text | None) -> dict[str, A
 
 def _change(of: str, change: HeaderChange) -> dict[str, Any]:
     added = [
-        {"header": {"key": name, "value": value}, "append": append}
+        {"header": {"key": name, "value": literal(value)}, "append": append}
         for values, append in ((change.add, True), (change.put, False))
         for name, value in values
     ]

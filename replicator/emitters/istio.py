@@ -15,6 +15,7 @@ from replicator.durations import nanoseconds, seconds
 from replicator.emitters.istio_registry import destination, entries, manifest, too_long
 from replicator.kinds import routing_rank
 from replicator.routing import string_prefixes
+from replicator.routing.header_values import literal
 from replicator.routing.rules import (
     Action,
     Azure,
@@ -254,15 +255,10 @@ def _header_change(change: HeaderChange) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for verb, values in (("add", change.add), ("set", change.put)):
         if values:
-            made[verb] = {name: _literal(value) for name, value in values}
+            made[verb] = {name: literal(value) for name, value in values}
     if change.remove:
         made["remove"] = list(change.remove)
     return made
-
-
-def _literal(value: Text) -> Text:
-    """The value of a header, of which Envoy would read `%` as the beginning of a command."""
-    return tuple(part.replace("%", "%%") if isinstance(part, str) else part for part in value)
 
 
 def _mirrors(table: Table, action: Forward) -> Any:
