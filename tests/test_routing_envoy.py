@@ -1321,6 +1321,7 @@ REFUSED = {
     "a response that rewrites": one_route("respond: 200, rewrite: {prefix: /a}"),
     "a response with a timeout": one_route("respond: 200, timeout: 5s"),
     "a response with retries": one_route("respond: 200, retries: {attempts: 2}"),
+    "retries for what is no reason": one_route("to: {service: web, port: 80}, retries: {attempts: 2, retryOn: [50x]}"),
     "a response with a port": one_route("respond: 200, port: http"),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from replicator import names
 from replicator.binder import BoundSet
 from replicator.context import ISLAND_NAME
-from replicator.diagnostics import Diagnostic, Place
+from replicator.diagnostics import Diagnostic, Place, nearest
 from replicator.durations import nanoseconds
 from replicator.expander.islands import USUAL, Plan, SetPlan
 from replicator.model import Route, Routing
@@ -47,6 +47,12 @@ DEFAULT_TIMEOUT = "15s"
 MAX_DURATION = 315_576_000_000 * 10**9  # nanoseconds of protobuf's Duration: 10,000 years
 MAX_BODY = 4096  # bytes of a fixed response (Envoy: max_direct_response_body_size_bytes)
 MANY = 16  # destinations of a rule, and hosts of a route, in Gateway API
+# What Envoy tries again on; others it ignores, and these need no list of codes or headers beside them.
+# https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter (x-envoy-retry-on)
+RETRY_ON = (
+    "5xx cancelled connect-failure deadline-exceeded envoy-ratelimited gateway-error http3-post-connect-failure "
+    "internal refused-stream reset reset-before-request resource-exhausted retriable-4xx unavailable"
+).split()
 DRAINED = 503  # the status that answers for a drained island
 
 
@@ -321,6 +327,10 @@ class _Compiler:
         self.durations(route)
         if route.retries is not None:
             self.use("retries", route.retries.place)
+            for word in _scalars(route.retries.items.get("retryOn")):
+                if word.text not in RETRY_ON:
+                    hint = nearest(word.text, RETRY_ON)
+                    self.say("R0706", f"`{word.text}` is nothing that Envoy tries again on", word.place, hint)
         mirror = self.mirror(route, own)
         if route.mirror is not None and mirror is None:
             return None
