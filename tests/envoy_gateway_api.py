@@ -151,7 +151,7 @@ class _Translation:
         self.named: dict[Key, Object] = {}  # specs of the Services among the objects
         self.clusters: dict[str, Endpoint] = {}
         self.grants: list[Grant] = []
-        self.encrypted: dict[tuple[Kind, Key], str] = {}  # what a BackendTLSPolicy targets, and which
+        self.encrypted: dict[tuple[Kind, Key, str], str] = {}  # what, by which port, a BackendTLSPolicy targets: which
         self.backends: dict[Key, Object] = {}
         self.responses: dict[Key, Part] = {}
         self.answered_by: set[Key] = set()
@@ -181,7 +181,7 @@ class _Translation:
             self._tls_policy(spec, key)
         elif kind == "Backend":
             self.backends[key] = item
-            encrypts = (BACKEND, key) in self.encrypted
+            encrypts = (BACKEND, key, "") in self.encrypted
             self.clusters[_cluster(BACKEND, key)] = envoy_kgateway.backend(spec, self._resolve, encrypts=encrypts)
         elif kind == "DirectResponse":
             self.responses[key] = envoy_kgateway.direct_response(spec)
@@ -220,14 +220,21 @@ class _Translation:
         validation = spec.inner("validation")
         validation.skip("hostname", "wellKnownCACertificates", "caCertificateRefs", "subjectAltNames")
         for item in spec.each("targetRefs"):
-            target = (item.take("group"), item.take("kind")), (key[0], item.take("name"))
-            if target[0] not in (SERVICE, BACKEND):
-                raise Refused(f"{item.where}: {target[0]} is nothing to encrypt to")
-            if "sectionName" in item:
-                raise UnknownField(f"{item.where}: a policy for one port has no translation")
+            kind, port = (item.take("group"), item.take("kind")), item.take("sectionName", "")
+            if kind not in (SERVICE, BACKEND) or (port and kind == BACKEND):
+                raise Refused(f"{item.where}: {kind} {port} is nothing to encrypt to")
+            target = kind, (key[0], item.take("name")), port
             if target in self.encrypted:
                 raise Refused(f"{item.where}: {self.encrypted[target]} has the same target, and the older one wins")
             self.encrypted[target] = key[1]
+
+    def _is_there(self, kind: Kind, key: Key, port: str) -> bool:
+        """The names of ports are known only of the Services among the objects."""
+        if kind == BACKEND:
+            return key in self.backends
+        if key in self.named and port:
+            return any(one.get("name") == port for one in self.named[key].get("ports", ()))
+        return key in self.named or any(service[:2] == key for service in self.services)
 
     def _targets(self, spec: Fields) -> tuple[tuple[str, str], ...]:
         targets = []
@@ -433,12 +440,9 @@ class _Translation:
     # The order of routes
 
     def virtual_hosts(self) -> Iterator[Part]:
-        for kind, key in self.encrypted:
-            known = (
-                key in self.backends if kind == BACKEND else key in self.named or key in {s[:2] for s in self.services}
-            )
-            if not known:
-                raise Refused(f"BackendTLSPolicy {self.encrypted[kind, key]}: no {kind[1]} {key[0]}/{key[1]}")
+        for target, name in self.encrypted.items():
+            if not self._is_there(*target):
+                raise Refused(f"BackendTLSPolicy {name}: no {target}")
         if unused := sorted(self.responses.keys() - self.answered_by):
             raise Refused(f"no route answers by the DirectResponses {unused}")
         if unused := sorted(key for key, policy in self.policies.items() if not policy.used):

@@ -7,7 +7,6 @@ implementations, this does as kgateway 2.4 (kgateway-dev/kgateway, pkg/kgateway/
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import NamedTuple
 
 from envoy import Fields, Refused, UnknownField
@@ -199,13 +198,11 @@ class Reader:
 
     def _mirror(self, fields: Fields) -> Part:
         part: Part = {"cluster": self.cluster(fields.inner("backendRef"))}
-        share = Fraction(1)
-        if "percent" in fields:
-            share = Fraction(fields.take("percent"), 100)
-        elif "fraction" in fields:
+        percentage = fields.take("percent", 100)
+        if "fraction" in fields:
             of = fields.inner("fraction")
-            share = Fraction(of.take("numerator"), of.take("denominator", 100))
-        part["runtime_fraction"] = {"default_value": fraction(100 * share)}
+            percentage = 100 * of.take("numerator") / of.take("denominator", 100)
+        part["runtime_fraction"] = {"default_value": fraction(percentage)}
         return part
 
     def _rewrite(self, fields: Fields, matches: list[Match]) -> Part:
@@ -243,7 +240,7 @@ class Reader:
             path = fields.take("replaceFullPath")
             if not path.startswith("/"):
                 raise Refused(f"{fields.where}: {path!r} is no path")
-            return {"path_redirect": path} if redirects else {"regex_rewrite": _regex_rewrite(".*", path)}
+            return {"path_redirect": path} if redirects else {"regex_rewrite": regex_rewrite(".*", _literal(path))}
         replacement = fields.take("replacePrefixMatch")
         if len(matches) != 1 or matches[0].kind != "PathPrefix":
             raise Refused(f"{fields.where}: needs exactly one PathPrefix match")
@@ -261,8 +258,8 @@ def replace_prefix(prefix: str, replacement: str, where: str) -> Part:
     if replacement == prefix:
         return {}
     if replacement:
-        return {"regex_rewrite": _regex_rewrite(f"^{_quoted(prefix)}(/.*)?$", replacement, r"\1")}
-    return {"regex_rewrite": _regex_rewrite(f"^{_quoted(prefix)}/?(.*)$", "/", r"\1")}
+        return {"regex_rewrite": regex_rewrite(f"^{_quoted(prefix)}(/.*)?$", _literal(replacement) + r"\1")}
+    return {"regex_rewrite": regex_rewrite(f"^{_quoted(prefix)}/?(.*)$", r"/\1")}
 
 
 def _kgateway_prefix_fault(prefix: str, replacement: str, *, redirects: bool) -> str:
@@ -282,8 +279,9 @@ def _quoted(text: str) -> str:
     return re.sub(r"([^\w/])", r"\\\1", text)
 
 
-def _regex_rewrite(regex: str, path: str, rest: str = "") -> Part:
-    return regex_rewrite(regex, path.replace("\\", r"\\") + rest)
+def _literal(text: str) -> str:
+    """As a part of a substitution."""
+    return text.replace("\\", r"\\")
 
 
 def cors(fields: Fields) -> Part:
@@ -306,7 +304,7 @@ def _origin(origin: str) -> Part:
     return {"safe_regex": {"regex": ".*".join(map(_quoted, origin.split("*")))}}
 
 
-UNITS = {"h": Fraction(3600), "m": Fraction(60), "s": Fraction(1), "ms": Fraction(1, 1000)}
+MILLISECONDS = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
 
 def seconds(duration: str, where: str) -> str:
@@ -314,7 +312,7 @@ def seconds(duration: str, where: str) -> str:
     if not re.fullmatch(r"(?:[0-9]{1,5}(?:h|m|s|ms)){1,4}", duration):
         raise Refused(f"{where}: {duration!r} is no duration")
     parts = re.findall(r"([0-9]+)(h|ms|m|s)", duration)
-    return f"{float(sum(int(count) * UNITS[unit] for count, unit in parts)):.3f}s"
+    return f"{sum(int(count) * MILLISECONDS[unit] for count, unit in parts) / 1000:.3f}s"
 
 
 def timeout(fields: Fields) -> Part:

@@ -265,17 +265,24 @@ def test_a_listener_needs_its_certificate() -> None:
     refused([gateway(far), route], "no ReferenceGrant in away")
 
 
-def test_a_policy_for_tls_needs_a_target_of_its_own() -> None:
+def tls(called: str = "tls", **target: str) -> Object:
+    wanted = {"group": "", "kind": "Service", "name": "a", **target}
     validation = {"hostname": "a.example.com", "wellKnownCACertificates": "System"}
-    target = {"group": "", "kind": "Service", "name": "gone"}
-    tls = {
+    return {
         "apiVersion": f"{GROUP}/v1",
         "kind": "BackendTLSPolicy",
-        "metadata": {"name": "tls", "namespace": "shop"},
-        "spec": {"targetRefs": [target], "validation": validation},
+        "metadata": {"name": called, "namespace": "shop"},
+        "spec": {"targetRefs": [wanted], "validation": validation},
     }
-    refused([http_route([to("a")]), tls], "no Service shop/gone")
-    refused([http_route([to("a")]), tls, {**tls, "metadata": {"name": "t", "namespace": "shop"}}], "the older one wins")
+
+
+def test_a_policy_for_tls_needs_a_target_of_its_own() -> None:
+    objects = [http_route([to("a")]), {**SERVICE, "spec": {"ports": [{"port": 80, "name": "http"}]}}]
+    bootstrap([*objects, tls(), tls("one", sectionName="http"), tls("b", name="b")], NOWHERE, 0)
+    refused([*objects, tls(name="gone")], "'gone'")
+    refused([*objects, tls(sectionName="gone")], "'gone'")
+    refused([*objects, tls(kind="ConfigMap")], "nothing to encrypt to")
+    refused([*objects, tls("one"), tls("two")], "the older one wins")
 
 
 # Filters
@@ -380,17 +387,9 @@ def test_backends_that_kgateway_refuses(spec: Object, message: str) -> None:
 
 
 def test_a_static_backend_at_443_needs_a_policy_for_tls() -> None:
-    tls = {
-        "apiVersion": f"{GROUP}/v1",
-        "kind": "BackendTLSPolicy",
-        "metadata": {"name": "tls", "namespace": "shop"},
-        "spec": {
-            "targetRefs": [{"group": KGATEWAY, "kind": "Backend", "name": "x"}],
-            "validation": {"hostname": "x.a.run.app", "wellKnownCACertificates": "System"},
-        },
-    }
     route = http_route([{"backendRefs": [backend_ref("x")]}])
-    bootstrap([kgateway("Backend", "x", **static(443, "x.a.run.app")), route, tls], NOWHERE, 0)
+    encrypted = tls(group=KGATEWAY, kind="Backend", name="x")
+    bootstrap([kgateway("Backend", "x", **static(443, "x.a.run.app")), route, encrypted], NOWHERE, 0)
 
 
 def test_a_backend_in_another_namespace_needs_a_grant() -> None:
