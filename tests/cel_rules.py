@@ -10,13 +10,14 @@ Kubernetes documentation: "Validation rules", "Defaulting", "Merge strategy" of 
 import functools
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import cel
 from cel.stdlib import STDLIB_FUNCTIONS
-from strict_schemas import Object, crd_schema
+
+Object = dict[str, Any]
 
 RESERVED = set(
     "true false null in as break const continue else for function if import let loop package namespace return var void"
@@ -27,18 +28,6 @@ ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/",
 
 class CannotEvaluate(Exception):
     """A rule of a form that this module does not know: no rule is passed over in silence."""
-
-
-def problems(objects: Iterable[Object]) -> list[str]:
-    """One text for each broken rule, "Kind namespace/name: $.path: message"; objects without a CRD are passed over."""
-    found = []
-    for item in objects:
-        schema = crd_schema(str(item.get("apiVersion")), str(item.get("kind")))
-        metadata = item.get("metadata") or {}
-        name = "/".join(filter(None, (metadata.get("namespace"), metadata.get("name", "?"))))
-        if schema is not None:
-            found += [f"{item.get('kind')} {name}: {path}: {message}" for path, message in violations(item, schema)]
-    return found
 
 
 def violations(value: Any, schema: Object) -> list[tuple[str, str]]:

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-import cel_rules
 import envoy
 import envoy_kgateway
 import kgateway_schemas
@@ -133,10 +132,9 @@ def bootstrap(
 
 def check(objects: Iterable[Object]) -> None:
     """Raises what an API server would: by the schemas of the CRDs and by their rules in CEL, where they are there."""
-    known = [item for item in objects if strict_schemas.crd_schema(item["apiVersion"], item["kind"]) is not None]
-    for judge in (strict_schemas.problems, cel_rules.problems):
-        for problem in judge(known):
-            raise (UnknownField if "Additional properties" in problem else Refused)(problem)
+    known = (item for item in objects if strict_schemas.crd_schema(item["apiVersion"], item["kind"]) is not None)
+    for problem in strict_schemas.problems(known):
+        raise (UnknownField if "Additional properties" in problem else Refused)(problem)
 
 
 def _tells_of_kgateway(item: Object) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cel_rules
 import kgateway_schemas
 import kubernetes_validate
 import pytest
@@ -170,6 +171,8 @@ def strict(schema: Object, *, root: bool = False, closed: bool = True) -> Object
 
 def _beyond_schema(item: Object) -> Iterator[tuple[str, str]]:
     yield from _name(item)
+    if (schema := crd_schema(str(item.get("apiVersion")), str(item.get("kind")))) is not None:
+        yield from cel_rules.violations(item, schema)
     if item.get("kind") == "Service" and item.get("apiVersion") == "v1":
         yield from _service_ports(item)
     if item.get("kind") != "CustomResourceDefinition":  # its schemas have such fields as names
