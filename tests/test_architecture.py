@@ -96,7 +96,7 @@ TABLE: dict[str, str] = {
     "routing.rules": "diagnostics tree",
     "routing.algebra": "routing.rules sources tree",
     "routing.index": "routing.algebra routing.rules tree",
-    "routing.patterns": "routing.algebra routing.rules sources tree",
+    "routing.patterns": "routing.algebra routing.rules sources tree yaml_text",
     "routing.analysis": "diagnostics expander.islands expression.values routing.algebra routing.index routing.patterns"
     " routing.rules sources tree",
     "routing.features": "diagnostics routing.rules",

@@ -209,6 +209,19 @@ HEADERS = [{"headers": {"x": {word: True}}} for word in ("present", "absent")]
     )
 )
 @example(([{"name": "route-0", "match": [{"path": {"prefix": f"/i/{SLASHED}"}}], "each": "s"}], ["a", "a-b"]))
+@example(
+    (
+        [
+            {"name": "route-0", "match": [{"methods": ["GET"]}], "respond": 404},
+            {
+                "name": "route-1",
+                "match": [{"path": {"exact": "/"}}, {"path": {"exact": f"/i/{KEY}"}, "methods": ["GET"]}],
+                "each": "s",
+            },
+        ],
+        ["a", "b"],
+    )
+)
 @settings(max_examples=150, deadline=None)
 def test_exactly_what_no_request_reaches_is_told(table: tuple[list[dict[str, Any]], list[str]]) -> None:
     with _Patch() as monkeypatch:
@@ -450,6 +463,7 @@ def test_islands_are_not_looked_at_where_what_is_written_decides(monkeypatch: py
     "routes",
     [
         [by_path("/i/{{ island.key | lower }}"), by_header(KEY)],
+        [by_path("/i/{{ island.key | replace('-', '/') }}"), by_header("{{ island.key | length }}")],
         [
             by_path(f"/i/{KEY}"),
             by_header(KEY),
@@ -462,6 +476,15 @@ def test_islands_are_joined_not_compared(routes: list[dict[str, Any]], monkeypat
     compared = _Counted(monkeypatch, algebra, "_path_includes")
     said(dsl(f"replicas: {MANY}", routes))
     assert compared.number <= 8 * MANY
+
+
+def test_a_route_for_some_requests_of_all_islands_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes those with the header; nobody takes those without it."""
+    added = _Counted(monkeypatch, Index, "add")
+    canary = {"name": "canary", "match": {"headers": {"y": {"present": True}}}, "respond": 404}
+    routes = [canary, by_path(f"/i/{KEY}"), by_header(KEY)]
+    assert not said(dsl(f"replicas: {MANY}", routes))
+    assert added.number == 1
 
 
 def test_all_islands_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from replicator.expander.islands import island_place
 from replicator.expression.values import Failure
 from replicator.routing import patterns
 from replicator.routing.algebra import includes, uncovered, value_of
-from replicator.routing.index import Index
+from replicator.routing.index import Index, prefixes
 from replicator.routing.rules import Condition, Rule, Table, Test, takes_all
 from replicator.sources import text_reader
 from replicator.tree import Text
@@ -124,18 +124,105 @@ def _joined(table: Table, forms: Sequence[_Form]) -> set[tuple[int, int]]:
     Those of routes that are no each-routes always are: there is one of each.
     """
     each = [form for form in forms if form.rule.over]
-    joined = {form[:2] for form in forms if not form.rule.over}
     if len(each) * len(forms) > MOST_PAIRS:
         return {form[:2] for form in forms}
-    unique = {form.rule.over: patterns.unique_in(table.islands[form.rule.over][0]) for form in each}
-    for one, other in product(each, forms):
-        first, last = (one, other) if one[:2] <= other[:2] else (other, one)
-        same = unique[one.rule.over] if one is other else patterns.SAME
-        if patterns.may_contribute(first.condition, last.condition, same) or (
-            one.order == other.order and patterns.may_contribute(last.condition, first.condition, same)
-        ):
-            joined |= {one[:2], other[:2]}
+    joined = {form[:2] for form in forms if not form.rule.over}
+    values = _Values(table)
+    for target in forms:
+        found = [one for one in (forms if target.rule.over else each) if values.may_contribute(one, target)]
+        if found and not target.rule.over:
+            found = [one for one in forms if values.may_contribute(one, target)]
+        found = _needed(target, found)
+        if found:
+            joined |= {target[:2], *(one[:2] for one in found)}
     return joined
+
+
+def _needed(target: _Form, found: list[_Form]) -> list[_Form]:
+    """Of what can take a part of a match's requests, what can be needed to take all of them.
+
+    A condition that takes only those with a header needs another that takes those without it; of methods each must be
+    taken.
+    """
+    conditions = [one.condition for one in found]
+    methods = {method for one in conditions for method in one.methods or target.condition.methods}
+    if not methods.issuperset(target.condition.methods):
+        return []
+    own = {test.name for test in target.condition.headers}
+    present, absent = (
+        {test.name for one in conditions for test in one.headers if (test.op == "absent") == absent}
+        for absent in (0, 1)
+    )
+    shared = own | (present & absent)
+    return [one for one in found if all(test.name in shared for test in one.condition.headers)]
+
+
+class _Values:
+    """What texts of matches are for all islands, read once where what is written leaves something open."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._unique = {over: patterns.unique_in(islands[0]) for over, islands in table.islands.items() if islands}
+        self._known: dict[tuple[str, Text], Sequence[str] | None] = {}
+
+    def may_contribute(self, outer: _Form, inner: _Form) -> bool:
+        """Whether a match can take a part of the requests of another, for some islands: one that is tried before."""
+        if not (outer[:2] < inner[:2] or (inner.rule.over and outer.order == inner.order)):
+            return False
+        one, other = outer.condition, inner.condition
+        unique = self._unique[inner.rule.over] if outer is inner else patterns.SAME
+        if not patterns.may_contribute(one, other, unique):
+            return False
+        if not (outer.rule.over or inner.rule.over):
+            return True
+        for mine, its in ((one.headers, other.headers), (one.query, other.query)):
+            given = {test.name: test for test in its}
+            for test in mine:
+                if test.op in ("exact", "regex") and not self._meet(outer, test.value, inner, given[test.name].value):
+                    return False
+        if one.path_op != "prefix":
+            return self._meet(outer, one.path, inner, other.path)
+        if (
+            one.path == ("/",)
+            or other.path_op == "regex"
+            or (outer is inner and not patterns.is_of_one_depth(one.path))
+        ):
+            return True
+        return self._meet(outer, one.path, inner, other.path, prefixes)
+
+    def _meet(
+        self,
+        outer: _Form,
+        content: Text,
+        inner: _Form,
+        other: Text,
+        beginnings: Callable[[str], Iterable[str]] | None = None,
+    ) -> bool:
+        """Whether a text has a value of another (with `beginnings`, one of those of its values), for another island."""
+        mine = self._of(outer.rule.over, content)
+        if mine is None:
+            return True
+        known = set(mine)
+        if outer is inner:
+            return patterns.is_known(content) or len(known) < len(mine)
+        its = self._of(inner.rule.over, other)
+        if its is None or beginnings is None:
+            return its is None or not known.isdisjoint(its)
+        return any(one in known for value in its for one in beginnings(value))
+
+    def _of(self, over: str, content: Text) -> Sequence[str] | None:
+        """The values of a text; None where it has none for some island, which is told when its text is made."""
+        key = (over, content)
+        if key not in self._known:
+            self._known[key] = None
+            with suppress(Failure):
+                read = text_reader(content)
+                self._known[key] = (
+                    [value_of(content)]
+                    if patterns.is_known(content)
+                    else [read(island) for island in self._table.islands[over]]
+                )
+        return self._known[key]
 
 
 def _in_virtual_hosts(table: Table, forms: Sequence[Sequence[_Form]]) -> Iterator[Diagnostic]:
@@ -153,9 +240,8 @@ def _in_virtual_hosts(table: Table, forms: Sequence[Sequence[_Form]]) -> Iterato
         earlier: list[tuple[_Form, list[_Form]]] = []
         for form in of_rule:
             among = every if form.varies else [*(one for _, one in fixed.contributing(form.condition)), *varying]
-            those = [
-                one for one in among if one[:2] < form[:2] and patterns.may_contribute(one.condition, form.condition)
-            ]
+            before = (one for one in among if one[:2] < form[:2])
+            those = _needed(form, [one for one in before if patterns.may_contribute(one.condition, form.condition)])
             if those:
                 earlier.append((form, those))
         differ = any(one.varies for form, those in earlier for one in (form, *those))

@@ -12,6 +12,7 @@ from replicator.routing.algebra import under, value_of
 from replicator.routing.rules import Condition, Test
 from replicator.sources import Atom, Ruled
 from replicator.tree import Hole, Path, Text, text
+from replicator.yaml_text import SAFE
 
 if TYPE_CHECKING:
     from replicator.expander.islands import Island
@@ -76,6 +77,11 @@ def _differs(content: Text, unique: Unique) -> bool:
         return False
     source = found[0].source
     return isinstance(source, Atom) and source.path in unique
+
+
+def is_of_one_depth(path: Text) -> bool:
+    """Whether a path has as many segments for every island, so that none of its values is below another."""
+    return all(isinstance(part, str) or part.kind in SAFE for part in path)
 
 
 def may_equal(one: Text, other: Text, unique: Unique = SAME) -> bool:
