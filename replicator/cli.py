@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -283,6 +284,78 @@ def validate_command(asked: Asked, form: str) -> int:
         if not has_errors(built.diagnostics):
             _to_stdout([as_list(built.external).encode()])
     return _code(built)
+
+
+@cli.command("route")
+@click.argument("method", metavar="METHOD")
+@click.argument("url", metavar="URL")
+@_reads_dsl
+@click.option(
+    "-H", "--header", "headers", metavar="NAME:VALUE", multiple=True, help="A header of the request. Repeatable."
+)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How the answer is written."
+)
+def route_command(asked: Asked, method: str, url: str, headers: tuple[str, ...], form: str) -> int:
+    """Say where a request would go, and which route says so; every route that was tried before is told, and why not.
+
+    METHOD and URL are a request as a client sends it: GET https://shop.example.com/i/eu. Exit code 0: a destination,
+    or an answer of the proxy; 1: no route matches.
+    """
+    from replicator.routing.answers import as_data
+    from replicator.routing.answers import as_text as as_answer
+    from replicator.routing.requests import BadRequest, of_url
+    from replicator.routing.simulator import Simulator
+
+    try:
+        request = of_url(method, url, [_header(header) for header in headers])
+    except BadRequest as error:
+        raise click.UsageError(printable(str(error))) from None
+    built = asked.build()
+    _report(built)
+    if has_errors(built.diagnostics):
+        return _code(built)
+    answers = Simulator(built.tables).answers(request)
+    if form == "json":
+        text = json.dumps({"version": 1, "answers": [as_data(one) for one in answers]}, indent=2, ensure_ascii=False)
+        _to_stdout([text.encode() + b"\n"])
+    else:
+        _to_stdout([_printable_lines(as_answer(answers)).encode()])
+    return FINE if any(one.found for one in answers) else FINDINGS
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise click.UsageError(f"-H {printable(text)}: NAME:VALUE")
+    return name, value
+
+
+@cli.command("test")
+@_reads_dsl
+@click.option("-v", "--verbose", is_flag=True, help="Tell the tests that pass, too.")
+@click.option("--junit", metavar="FILE", type=_PATH, help="Write the results as JUnit XML, for CI.")
+def test_command(asked: Asked, verbose: bool, junit: str | None) -> int:
+    """Run the tests of the Routings (spec.tests), offline."""
+    from pathlib import Path
+
+    from replicator.routing import trials
+
+    built = asked.build()
+    _report(built)
+    if has_errors(built.diagnostics):
+        return _code(built)
+    results = trials.run(built.tables)
+    if junit is not None:
+        from replicator.junit import as_xml
+
+        Path(junit).write_bytes(as_xml(results).encode())
+    _to_stdout([_printable_lines(trials.as_text(results, verbose)).encode()])
+    return FINDINGS if any(result.missed for result in results) else FINE
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def _code(built: Built) -> int:

@@ -31,7 +31,7 @@ def re2_problem(pattern: str) -> str:
 
 
 # Classes and escapes of RE2 that Python's parser does not know: for its syntax tree, any class will do.
-_OF_RE2 = r"\[\[:\^?[a-z]+:\]|\[:\^?[a-z]+:\]|\\[pP](?:[A-Z]|\{\^?\w+\})|\\[zC]"
+_OF_RE2 = r"\[\[:\^?[a-z]+:\]|\[:\^?[a-z]+:\]|\\[pP](?:[A-Z]|\{\^?\w+\})|\\x\{[0-9A-Fa-f]{1,6}\}|\\[zC]"
 
 
 def _common(pattern: str) -> str:
@@ -73,11 +73,11 @@ def _parsed(pattern: str) -> tuple[Any, str]:
         return regex_parser.parse(pattern, compiled.flags), ""
 
 
-def compile_regex(pattern: str) -> re.Pattern[str]:
+def compile_regex(pattern: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
     """The pattern compiled; what Python only warns of is as it is. Raises re.error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return re.compile(pattern)
+        return re.compile(pattern, flags)
 
 
 def pattern_problem(pattern: str) -> str:

@@ -195,8 +195,37 @@ class _Compiler:
         return Tls(secret, node.data.get("redirect", False), node.place)
 
     def test(self, node: MappingNode) -> Case:
-        data = node.data
-        return Case(data.get("name", ""), data["request"], data["expect"], node.place)
+        """A test, whose request is one, and which expects what there is."""
+        from replicator.routing.requests import BadRequest, request
+
+        given, expected = node.items["request"], node.items["expect"]
+        assert isinstance(given, MappingNode) and isinstance(expected, MappingNode)
+        headers = given.items.get("headers")
+        values = [
+            (name, value.text)
+            for name, value in (headers.items.items() if isinstance(headers, MappingNode) else ())
+            if isinstance(value, Scalar)
+        ]
+        if self.whole is not None and "host" not in given.items:
+            self.say("R0202", 'missing field "host"', given.place, "each island has a host of its own")
+        method, path = given.data.get("method", "GET"), given.data.get("path", "/")
+        try:
+            request(method, "http", given.data.get("host", "any"), path, values)
+        except BadRequest as error:
+            self.say("R0706", str(error), given.place)
+        island, spread, route = (expected.items.get(field) for field in ("island", "spread", "route"))
+        if isinstance(island, Scalar):
+            self.destinations.named(island.text, island.place)
+        if isinstance(spread, Scalar):
+            self.destinations.set_of(spread)
+            if island is not None:
+                self.say("R0205", "one island and all of them at once", spread.place, "either `island` or `spread`")
+        names_of_routes = [one.name for one in self.routing.routes if one.name]
+        if isinstance(route, Scalar) and route.text not in names_of_routes:
+            hint = nearest(route.text, names_of_routes)
+            self.say("R0701", f"there is no route `{route.text}`", route.place, hint)
+        data = {**given.data, "method": method, "path": path, "headers": dict(values)}
+        return Case(node.data.get("name", ""), data, expected.data, node.place)
 
     # Rules
 

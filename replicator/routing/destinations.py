@@ -102,7 +102,10 @@ class Destinations:
 
     def _island(self, destination: Destination) -> Island | None:
         assert destination.target is not None
-        name = self.texts.static(destination.target)
+        return self.named(self.texts.static(destination.target), destination.target.place)
+
+    def named(self, name: str, place: Place) -> Island | None:
+        """The island of a path; where there is none, an error says so."""
         island = self.plan.island(name)
         if island is not None:
             return island
@@ -114,7 +117,7 @@ class Destinations:
             hint = nearest(known, self.plan.sets)
         else:
             hint = nearest(key, [island.key for island in plan.islands[:1000]])
-        self.say("R0701", f"there is no island `{name}`", destination.target.place, hint)
+        self.say("R0701", f"there is no island `{name}`", place, hint)
         return None
 
     def _serves(self, island: Island, destination: Destination, route: Route) -> bool:
@@ -180,7 +183,7 @@ class Destinations:
         if backend is None:
             return None
         try:
-            return _fixed(backend, island)
+            return fixed(backend, island)
         except Failure as failure:
             self.texts.found.append(failure.at(place))
             return None
@@ -400,7 +403,7 @@ class Destinations:
         return SecretName(name, namespace if slash else self.routing.metadata.namespace)
 
 
-def _fixed(backend: Backend, island: Island) -> Backend:
+def fixed(backend: Backend, island: Island) -> Backend:
     """The backend of one island, with all that is known of it put in. Raises `Failure`."""
 
     def known(value: Any) -> Any:

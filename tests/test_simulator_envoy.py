@@ -1,0 +1,181 @@
+"""What the simulator says of a request, a real Envoy does with what is written for it: for any Routing.
+
+Many Routings, each with a host of its own, share one Envoy. PROVIDERS has a line for each provider.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from itertools import islice
+from random import Random
+from typing import Any, NamedTuple
+
+import envoy_gloo
+import pytest
+import yaml
+from envoy import Gateway, Object, Response, Service
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import examples
+from strategies_routing import DOCUMENTS, OUTSIDE, Routed, Sent, routings, sent_to
+
+from replicator.pipeline import Built, Options, Source, build
+from replicator.routing.answers import Answer
+from replicator.routing.requests import BadRequest, request
+from replicator.routing.simulator import Simulator
+
+
+class Provider(NamedTuple):
+    """How a provider's objects are run, and what a Routing says to be written for it."""
+
+    running: Callable[[Iterable[Object], Iterable[Service]], AbstractContextManager[Gateway]]
+    spec: dict[str, Any]
+
+
+PROVIDERS = {
+    "gloo": Provider(envoy_gloo.running, {"provider": "gloo"}),
+}
+
+RUNS, ROUTINGS, REQUESTS = 20, 13, 50  # Envoys, Routings in front of each, and requests to each of them
+REFUSED = {"R0708", "R0711"}  # what a provider cannot do; another may
+UNWANTED = {"R0702"}  # a Routing with a route that no request reaches
+
+
+def compiled(documents: Iterable[str]) -> Built:
+    return build([Source("dsl.yaml", "\n---\n".join([DOCUMENTS, *documents]).encode())], Options())
+
+
+def expected(answer: Answer) -> set[str]:
+    """The answers that a request may get; a forwarded one by who gets it, and the path and Host that it sees."""
+    if answer.kind == "forward":
+        return {f"{one.service}:{one.port} {answer.path} {one.authority}" for one in answer.shares}
+    if answer.kind == "redirect":
+        return {f"{answer.status} {answer.location}"}
+    if answer.kind == "respond":
+        return {f"{answer.status} {'' if answer.request.method == 'HEAD' else answer.body}"}
+    return {"404 "}
+
+
+def observed(response: Response) -> str:
+    seen = response.seen
+    if seen is not None:
+        return f"{seen.service} {seen.path} {seen.headers['host']}"
+    return f"{response.status} {response.headers.get('location', response.body)}"
+
+
+def backends(objects: Iterable[Object]) -> list[Service]:
+    return [
+        (item["metadata"]["namespace"], item["metadata"]["name"], port["port"])
+        for item in objects
+        if item["kind"] == "Service"
+        for port in item["spec"]["ports"]
+    ]
+
+
+class Disagreement(NamedTuple):
+    """A request to a Routing, what Envoy does with it, and what the simulator says."""
+
+    routed: Routed
+    sent: Sent
+    found: str
+    expected: set[str]
+
+
+def disagreements(
+    provider: Provider, asked: Iterable[tuple[Routed, Callable[[str], Iterable[Sent]]]], counted: Counter[str]
+) -> Iterator[Disagreement]:
+    """Run Routings in one Envoy, and ask each what is to be asked of one of its name; `counted` counts the answers."""
+    taken: dict[str, tuple[Routed, Callable[[str], Iterable[Sent]], str]] = {}
+    for routed, of_name in asked:
+        name = f"r{len(taken)}"
+        document = routed.document(name, provider.spec)
+        codes = {finding.code for finding in compiled([document]).diagnostics}
+        if not codes:
+            taken[name] = (routed, of_name, document)
+        elif counted is not SHRINKING:
+            assert codes <= REFUSED | UNWANTED, (codes, document)
+    built = compiled(document for _, _, document in taken.values())
+    assert built.diagnostics == []
+    simulator = Simulator(built.tables)
+    objects: list[Object] = list(yaml.load_all(b"".join(built.texts()), yaml.CSafeLoader))
+    counted["routings"] += len(taken)
+    with provider.running(objects, [*backends(objects), *OUTSIDE]) as gateway:
+        for name, (routed, of_name, _) in taken.items():
+            for sent in of_name(name):
+                try:
+                    answer = simulator.answers(request(sent.method, "http", sent.host, sent.target, sent.headers))[0]
+                except BadRequest:
+                    answer = None
+                counted[answer.kind if answer else "refused"] += 1
+                if answer and answer.kind == "unknown":
+                    continue
+                response = gateway.request(sent.method, sent.target, sent.host, sent.headers)
+                found = observed(response) if answer else str(response.status)
+                if found not in (said := expected(answer) if answer else {"400"}):
+                    yield Disagreement(routed, sent._replace(host=sent.host.replace(name, "@")), found, said)
+
+
+SHRINKING: Counter[str] = Counter()
+
+
+def shrunk(provider: Provider, one: Disagreement) -> Disagreement:
+    """A smaller Routing and request that disagree too: all that is smaller by one thing is run in one Envoy."""
+    while True:
+        same = partial(named, one.sent)
+        smaller: list[tuple[Routed, Callable[[str], Iterable[Sent]]]] = [
+            (Routed(one.routed.hosts, routes), same) for routes in without_one(one.routed.routes) if routes
+        ]
+        for number in range(len(one.sent.headers)):
+            headers = one.sent.headers[:number] + one.sent.headers[number + 1 :]
+            smaller.append((one.routed, partial(named, one.sent._replace(headers=headers))))
+        plain = one.sent._replace(target=one.sent.target.partition("?")[0])
+        if plain != one.sent:
+            smaller.append((one.routed, partial(named, plain)))
+        found = next(disagreements(provider, smaller, SHRINKING), None) if smaller else None
+        if found is None:
+            return one
+        one = found
+
+
+def named(sent: Sent, name: str) -> list[Sent]:
+    return [sent._replace(host=re.sub("@", name, sent.host, flags=re.IGNORECASE))]
+
+
+def without_one(value: Any) -> Iterator[Any]:
+    """A value without one of its items, or of theirs."""
+    if isinstance(value, list):
+        yield from (value[:at] + value[at + 1 :] for at in range(len(value)))
+        yield from (
+            [*value[:at], less, *value[at + 1 :]] for at in range(len(value)) for less in without_one(value[at])
+        )
+    elif isinstance(value, dict):
+        yield from ({key: item for key, item in value.items() if key != gone} for gone in value)
+        yield from ({**value, key: less} for key, item in value.items() for less in without_one(item))
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_simulator_and_envoy_agree(provider: str) -> None:
+    counted: Counter[str] = Counter()
+    of_provider = PROVIDERS[provider]
+
+    @examples(RUNS, whole_projects=True)
+    @given(st.lists(routings(), min_size=ROUTINGS, max_size=ROUTINGS), st.integers(0, 2**16))
+    def agree(routed: list[Routed], seed: int) -> None:
+        asked = [(one, partial(requests_to, one, Random(seed + number))) for number, one in enumerate(routed)]
+        one = next(disagreements(of_provider, asked, counted), None)
+        if one is not None:
+            one = shrunk(of_provider, one)
+            pytest.fail(f"{one.sent}\n{one.routed.document('@', of_provider.spec)}\n{one.found}\n{one.expected}")
+
+    agree()
+    requests = sum(counted.values()) - counted["routings"]
+    assert counted["routings"] >= 200
+    assert requests - counted["refused"] - counted["unknown"] >= 10_000
+    assert all(counted[kind] > 100 for kind in ("forward", "redirect", "respond", "no route", "no host"))
+    assert counted["unknown"] < requests / 100
+
+
+def requests_to(routed: Routed, random: Random, name: str) -> Iterable[Sent]:
+    return islice(sent_to(routed, name, random), REQUESTS)
