@@ -128,6 +128,7 @@ CODES: dict[str, str] = {
     "R0709": "an island that gets no new requests",
     "R0711": "routes that are not analysed",
     "R0712": "routes of islands that overlap",
+    "R0713": "an order of routes that the provider cannot keep",
     "R0801": "a file that cannot be read",
     "R0802": "a flag that names nothing",
     "R0803": "the output cannot be written",

@@ -21,3 +21,17 @@ def seconds(duration: str) -> str:
     """A duration in the JSON form of protobuf's Duration: seconds, with `s` at the end."""
     whole, rest = divmod(nanoseconds(duration), 10**9)
     return f"{whole}.{rest:09d}".rstrip("0") + "s" if rest else f"{whole}s"
+
+
+def parts(duration: str) -> str:
+    """A duration as Gateway API takes it (GEP-2257): whole numbers of at most five digits; '' where there is none."""
+    milliseconds, below = divmod(nanoseconds(duration), 10**6)
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    hours, minutes = 0, 0
+    if seconds > 99_999:
+        minutes, seconds = divmod(seconds, 60)
+        hours, minutes = divmod(minutes, 60)
+    if below or hours > 99_999:
+        return ""
+    found = [(hours, "h"), (minutes, "m"), (seconds, "s"), (milliseconds, "ms")]
+    return "".join(f"{number}{unit}" for number, unit in found if number) or "0s"

@@ -25,7 +25,10 @@ def is_kind(word: str) -> bool:
 COMMON = (*_ORDER, *_LAST)
 
 # Of routing objects: what is referred to comes first.
-_ROUTING_ORDER = "ServiceEntry DestinationRule Upstream UpstreamGroup RouteTable VirtualService Gateway".split()
+_ROUTING_ORDER = (
+    "Service ServiceEntry DestinationRule Upstream UpstreamGroup Backend RouteTable VirtualService ReferenceGrant "
+    "BackendTLSPolicy DirectResponse TrafficPolicy Gateway HTTPRoute"
+).split()
 _ROUTING_RANK = {kind: rank for rank, kind in enumerate(_ROUTING_ORDER)}
 
 

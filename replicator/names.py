@@ -14,6 +14,7 @@ PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*")  # IANA_SVC_NAME
 ENVIRONMENT = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 _QUALIFIED = re.compile(rf"(?:{SUBDOMAIN.pattern}/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 
 MAX_KEY = 32
@@ -39,6 +40,11 @@ def is_label_1035(name: str) -> bool:
 def is_subdomain(name: str) -> bool:
     """Whether a name is a DNS subdomain, as most objects' names must be."""
     return len(name) <= MAX_SUBDOMAIN and SUBDOMAIN.fullmatch(name) is not None
+
+
+def is_token(name: str) -> bool:
+    """Whether a name is a token of HTTP (RFC 9110), as the names of headers are."""
+    return TOKEN.fullmatch(name) is not None
 
 
 def is_port_name(name: str) -> bool:
@@ -190,3 +196,13 @@ PATH_PART = Rule(_no_path_part, "R0706", "escape other characters as %XX; no `.`
 def one_of(words: tuple[str, ...], what: str) -> Rule:
     """That a text is one of some words, which are all that `what` can be."""
     return Rule(lambda text: "" if text in words else f"{what} cannot be `{text}`", "R0307", " or ".join(words))
+
+
+@cache
+def at_most(longest: int, what: str) -> Rule:
+    """That a text has at most so many characters."""
+    return Rule(
+        lambda text: f"a {what} of {len(text):,} characters; {longest:,} are taken" if len(text) > longest else "",
+        "R0706",
+        "a shorter one",
+    )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 EMITTERS = {
     "gloo": "replicator.emitters.gloo",
     "istio": "replicator.emitters.istio",
+    "gateway-api": "replicator.emitters.gateway_api",
 }
 """Provider -> the module whose `emit` writes a neutral table for it; imported when it is asked for."""
 

@@ -99,6 +99,7 @@ TABLE: dict[str, str] = {
     "routing.patterns": "routing.algebra routing.rules sources tree yaml_text",
     "routing.analysis": "diagnostics expander.islands expression.values routing.algebra routing.index routing.patterns"
     " routing.rules sources tree",
+    "routing.precedence": "diagnostics expression.values routing.algebra routing.rules sources tree yaml_text",
     "routing.features": "diagnostics routing.rules",
     "routing.texts": "diagnostics expression.template expression.values names parser.patterns parser.source scope"
     " sources tree yaml_text",
@@ -123,6 +124,9 @@ TABLE: dict[str, str] = {
     "emitters.istio_registry": "diagnostics routing.rules tree",
     "emitters.istio": "diagnostics durations emitters.istio_registry kinds routing.header_values routing.rules"
     " routing.string_prefixes tree",
+    "emitters.gateway_kgateway": "durations routing.rules",
+    "emitters.gateway_api": "diagnostics durations emitters.gateway_kgateway kinds names routing.header_values"
+    " routing.precedence routing.rules sources tree yaml_text",
     # All of it, and the outside world.
     "pipeline": "binder check context definitions diagnostics emitters.resources expander expander.islands"
     " expander.members expander.values foreign gather identity kinds links model parser.decode parser.schema"
@@ -166,6 +170,7 @@ CIRCLES = {frozenset({"expression.template", "expression.program"}), frozenset({
 # Names for annotations only.
 TYPES_ONLY = {
     ("routing.rules", "expander.islands"),
+    ("routing.precedence", "expander.islands"),
     ("routing.algebra", "expander.islands"),
     ("routing.simulator", "expander.islands"),
     ("pipeline", "routing.rules"),
@@ -315,8 +320,8 @@ def test_emitters_are_blind_to_each_other() -> None:
     for module in emitters:
         others = {one for one in emitters if one.partition("_")[0] != module.partition("_")[0]}
         assert not ours(module, "now") & others, module
-    neutral = {"diagnostics", "durations", "kinds", "tree"}
-    neutral |= {"routing.header_values", "routing.rules", "routing.string_prefixes"}
+    neutral = {"diagnostics", "durations", "kinds", "names", "sources", "tree", "yaml_text"}
+    neutral |= {f"routing.{one}" for one in ("header_values", "precedence", "rules", "string_prefixes")}
     for module in (one for one in emitters if one.removeprefix("emitters.").startswith(("gloo", "istio", "gateway"))):
         assert ours(module, "now") - emitters <= neutral
 
@@ -372,7 +377,7 @@ def test_modules_are_imported_by_name_in_two_places() -> None:
     )
     assert isinstance(table, ast.Dict)
     named = {value.value for value in table.values if isinstance(value, ast.Constant)}
-    assert named == {"replicator.emitters.gloo", "replicator.emitters.istio"}
+    assert named == {f"replicator.emitters.{module}" for module in ("gloo", "istio", "gateway_api")}
 
 
 _BUILD = """

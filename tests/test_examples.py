@@ -321,7 +321,8 @@ def test_routes_lead_somewhere(output: Output) -> None:
 
 
 def _is_custom(item: Object) -> bool:
-    return any(group in item["apiVersion"] for group in (".solo.io/", ".kruise.io/", ".example.com/"))
+    groups = (".solo.io/", ".kruise.io/", ".example.com/", "gateway.networking.k8s.io/", ".kgateway.dev/")
+    return any(group in item["apiVersion"] for group in groups)
 
 
 def test_kubernetes_would_take_it(output: Output) -> None:

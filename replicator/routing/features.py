@@ -78,6 +78,8 @@ def one_azure_secret(tables: Iterable[Table]) -> Iterator[Diagnostic]:
 _OTHERS = "provider gloo or istio can"
 _NO_FIXED = No("Gateway API has no fixed responses", "flavor: kgateway, or let a Service answer")
 _REGEX = "regular expressions are the implementation's own (RE2, whole value, is assumed)"
+_REGEX_PATH = f"{_REGEX}, and so is whether one or another path wins: both at once is an error, `/` apart"
+_NAMED_HOST = "by an ExternalName Service, which not every implementation takes for a backend"
 _ONE_HOST = No(
     "all destinations of a route see one Host, and these need their own",
     "give the island a route of its own, or let them share a Host by rewrite: {host: …}",
@@ -97,7 +99,7 @@ _OF_GATEWAY = No(
 _HOST_PORT = No("hosts have no port", "leave the port out: the Gateway's listener decides")
 
 FEATURES: dict[str, Feature] = {
-    "path.regex": Feature("match: path by `regex`", {"gateway-api": _REGEX, "kgateway": _REGEX}),
+    "path.regex": Feature("match: path by `regex`", {"gateway-api": _REGEX_PATH, "kgateway": _REGEX}),
     "header.regex": Feature("match: header by `regex`", {"gateway-api": _REGEX, "kgateway": _REGEX}),
     "header.present": Feature(
         "match: header is `present`",
@@ -203,14 +205,16 @@ FEATURES: dict[str, Feature] = {
         "one route, by weight, to an Azure function and others",
         {"istio": _ONE_PATH, "gateway-api": _ONE_PATH, "kgateway": _ONE_PATH},
     ),
-    "function.aws": Feature("AWS Lambda, invoked", {"istio": _NATIVE, "gateway-api": _NATIVE, "kgateway": "Backend"}),
+    "function.aws": Feature(
+        "AWS Lambda, invoked", {"istio": _NATIVE, "gateway-api": _NATIVE, "kgateway": "Backend; needs `account`"}
+    ),
     "function.aws.url": Feature(
         "AWS Lambda that has a Function URL",
         {
             "gloo": "invoked, not called by its URL",
             "gloo-enterprise": "invoked, not called by its URL",
             "istio": "by its URL, unsigned",
-            "gateway-api": "by its URL, unsigned",
+            "gateway-api": f"by its URL, unsigned, {_NAMED_HOST}",
             "kgateway": "invoked, not called by its URL",
         },
     ),
@@ -225,8 +229,8 @@ FEATURES: dict[str, Feature] = {
         "Azure Functions that ask for a key",
         {"istio": _KEYED, "gateway-api": _KEYED, "kgateway": _KEYED},
     ),
-    "function.azure.anonymous": Feature("Azure Functions without a key"),
-    "function.gcp": Feature("Google Cloud Run and Cloud Functions, unsigned"),
+    "function.azure.anonymous": Feature("Azure Functions without a key", {"gateway-api": _NAMED_HOST}),
+    "function.gcp": Feature("Google Cloud Run and Cloud Functions, unsigned", {"gateway-api": _NAMED_HOST}),
     "function.gcp.audience": Feature(
         "Google Cloud Run and Cloud Functions, with an identity token",
         {
@@ -237,7 +241,7 @@ FEATURES: dict[str, Feature] = {
         },
     ),
     "function.knative": Feature("Knative Services, by their ingress"),
-    "host": Feature("`host`: a host outside of the cluster"),
+    "host": Feature("`host`: a host outside of the cluster", {"gateway-api": _NAMED_HOST, "kgateway": "Backend"}),
     "gateway.none": Feature(
         "no `gateway` is named", {"istio": _NEEDS_GATEWAY, "gateway-api": _NEEDS_GATEWAY, "kgateway": _NEEDS_GATEWAY}
     ),
