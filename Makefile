@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test golden check fmt bench clean
+.PHONY: help demo test golden docs check fmt bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: $(VENV)/.development ## Run all tests, with branch coverage
 
 golden: $(VENV)/.development ## Rewrite the golden files from what the compiler writes now
 	$(BIN)/python -m pytest --update-golden tests/test_golden.py tests/test_invalid.py
+
+docs: $(VENV)/.development ## Rewrite the pages of docs/ that come from the code
+	$(BIN)/python docs/generate.py
 
 check: $(VENV)/.development ## Lint and check types
 	$(BIN)/ruff check .

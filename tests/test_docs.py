@@ -1,16 +1,23 @@
 """What README.md and docs/ show is what happens: commands are run, DSL is compiled, links and paths exist."""
 
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+assert spec is not None
+assert spec.loader is not None
+generate: Any = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(generate)
+
 README = ROOT / "README.md"
 PAGES = [README, *sorted(ROOT.glob("docs/*.md"))]
 
@@ -78,6 +85,7 @@ def transcript(block: str, folder: Path) -> str:
 def test_there_are_pages_and_blocks() -> None:
     assert len(PAGES) > 1
     assert {block.page for block in CONSOLE} == set(PAGES)
+    assert {ROOT / "docs" / name for name in generate.PAGES} < set(PAGES)
     assert DSL
 
 
@@ -94,6 +102,11 @@ def test_dsl_in_pages_compiles(block: Block) -> None:
     done = subprocess.run(command, cwd=ROOT, input=block.text.encode(), capture_output=True, check=False)
     assert (done.returncode, done.stderr.decode()) == (0, "")
     assert done.stdout
+
+
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_pages_that_come_from_the_code_are_fresh(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == generate.PAGES[name](), "make docs"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.stem))

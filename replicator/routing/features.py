@@ -51,7 +51,7 @@ def refusals(uses: Iterable[Use], column: str) -> Iterator[Diagnostic]:
         cell = FEATURES[use.feature].cells.get(column, "")
         if isinstance(cell, No):
             detail = f" ({use.detail})" if use.detail else ""
-            message = f"{COLUMNS[column]} cannot do this: {cell.reason}{detail}"
+            message = f"not in {COLUMNS[column]}: {cell.reason}{detail}"
             yield Diagnostic("R0708", message, use.place, hint=cell.way_out)
 
 
@@ -76,7 +76,7 @@ def one_azure_secret(tables: Iterable[Table]) -> Iterator[Diagnostic]:
 
 
 _OTHERS = "provider gloo or istio can"
-_NO_FIXED = No("Gateway API has no fixed responses", "flavor: kgateway, or let a Service answer")
+_NO_FIXED = No("there are no fixed responses", "flavor: kgateway, or let a Service answer")
 _REGEX = "regular expressions are the implementation's own (RE2, whole value, is assumed)"
 _REGEX_PATH = f"{_REGEX}, and so is whether one or another path wins: both at once is an error, `/` apart"
 _NAMED_HOST = "by an ExternalName Service, which not every implementation takes for a backend"
@@ -135,7 +135,7 @@ FEATURES: dict[str, Feature] = {
         "the answer for a drained island (`each`)",
         {
             "gateway-api": No(
-                "Gateway API has no fixed responses, so nothing answers for the drained island",
+                "there are no fixed responses, so nothing answers for the drained island",
                 "state: draining, or flavor: kgateway",
             ),
             "kgateway": "DirectResponse",
