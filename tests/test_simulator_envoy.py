@@ -41,7 +41,7 @@ PROVIDERS = {
 
 RUNS, ROUTINGS, REQUESTS = 20, 13, 50  # Envoys, Routings in front of each, and requests to each of them
 REFUSED = {"R0708", "R0711"}  # what a provider cannot do; another may
-UNWANTED = {"R0702"}  # a Routing with a route that no request reaches
+UNWANTED = {"R0702", "R0712"}  # a Routing with a route that no request reaches, or islands that overlap
 
 
 def compiled(documents: Iterable[str]) -> Built:
