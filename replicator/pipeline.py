@@ -269,6 +269,7 @@ def _tables(
         if table is not None:
             tables.append(table)
             found += analysis.unreachable(table)
+            found += analysis.overlapping(table)
             found += analysis.not_analysed(table) if options.notes else ()
     found += analysis.unique_hosts(tables)
     found += one_azure_secret(tables)

@@ -422,6 +422,86 @@ def test_a_host_that_is_none_for_an_island() -> None:
     assert {one.code for one in found_in(text)} <= {"R0706"}
 
 
+# Delegation
+
+
+def delegated(islands: str, *routes: dict[str, Any]) -> str:
+    return dsl(islands, list(routes), "delegation: island")
+
+
+REGEX = {"name": "by-regex", "each": "s", "match": {"path": {"regex": f"/{KEY}/.*"}}}
+TWO = {"name": "two", "each": "s", "match": [{"path": {"prefix": f"/i/{KEY}"}}, {"headers": {"x": KEY}}]}
+OVERLAP = "R0712 the routes of `s/a` and `s/b` overlap"
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [
+        (by_path(f"/i/{KEY}"), []),
+        (by_path("/i/{{ island.key | lower }}/x"), []),
+        (by_header(KEY), []),
+        (by_header("{{ island.name }}-{{ island.key }}"), []),
+        ({"name": "e", "each": "s", "match": [{"path": {"exact": f"/{KEY}/x"}}, {"path": {"exact": f"/{KEY}/y"}}]}, []),
+        ({"name": "e", "each": "s", "match": {"path": {"regex": "/.*"}, "headers": {"x": KEY}}}, []),
+        (TWO, [OVERLAP]),
+        (
+            REGEX,
+            ["R0712 the routes of `s/a` and `s/b` cannot be told apart: of regular expressions it is not known"],
+        ),
+        (
+            {"name": "e", "each": "s", "match": {"headers": {"x": {"regex": f"{KEY}.*"}}}},
+            ["R0712 the routes of `s/a` and `s/b` cannot be told apart: of regular expressions it is not known"],
+        ),
+    ],
+)
+def test_islands_that_are_delegated_exclude_each_other(route: dict[str, Any], expected: list[str]) -> None:
+    assert said(delegated("islands: {a: {}, b: {}}", route)) == expected
+    assert not said(delegated("islands: {a: {}}", route))
+    assert not said(delegated("islands: {a: {}, b: {}}", route).replace("delegation: island", "delegation: set"))
+
+
+def test_delegated_islands_one_below_another() -> None:
+    turned = "{{ island.key | replace('z', 'a') | replace('-', '/') }}"
+    found = found_in(delegated("islands: {a-b: {}, z: {}, y: {}}", by_path(f"/i/{turned}")))
+    assert [(one.code, one.severity) for one in found] == [("R0712", "error")]
+    assert found[0].message == "the routes of `s/a-b` and `s/z` overlap"
+
+
+def _two_rewrites(first: str, second: str, op: str = "prefix") -> str:
+    match = [{"path": {"prefix": first}}, {"path": {op: second}}]
+    return delegated("islands: {a: {}, b: {}}", {**by_path(""), "match": match, "rewrite": {"prefix": "/r"}})
+
+
+def test_matches_of_one_island_with_rewrites_of_their_own() -> None:
+    """Sorted by path, `/i/a/x` would come before `/i/a`; as written, `/i/a` takes the requests of both."""
+    message = "R0712 of `s/a` this match overlaps with another, and each rewrites its own part"
+    assert message in said(_two_rewrites(f"/i/{KEY}/x", f"/i/{KEY}"))
+    assert not said(_two_rewrites(f"/i/{KEY}", f"/j/{KEY}"))
+    assert not said(_two_rewrites(f"/i/{KEY}/x", f"/i/{KEY}").replace('"rewrite": {"prefix": "/r"}', '"timeout": "3s"'))
+
+
+@given(st.lists(st.sampled_from(KEYS), unique=True, min_size=2, max_size=4), matches(True))
+@settings(max_examples=150, deadline=None)
+def test_exactly_islands_that_overlap_are_refused(keys: list[str], match: list[dict[str, Any]]) -> None:
+    if "island.key" not in json.dumps(match):
+        match = [*match, {"headers": {"x": KEY}}]
+    text = delegated(f"islands: {{{', '.join(f'{key}: {{}}' for key in keys)}}}", {**by_path(""), "match": match})
+    both = any(sum(any(fulfils(request, one, key) for one in match) for key in keys) > 1 for request in requests())
+    assert any(one.code == "R0712" for one in found_in(text)) == both
+
+
+def test_objects_of_two_each_routes_of_one_name() -> None:
+    more = """---
+apiVersion: replicator.dev/v1alpha1
+kind: IslandSet
+metadata: {name: b-s, namespace: ns}
+spec: {type: t, islands: {a: {}}}
+"""
+    first = {**by_path(f"/i/{KEY}"), "name": "a-b"}
+    second = {**by_path("/j/{{ island.key }}"), "name": "a", "each": "b-s"}
+    assert "R0507" in {one.code for one in found_in(delegated("islands: {a: {}, c: {}}", first, second) + more)}
+
+
 # 10,000 islands
 
 
@@ -457,6 +537,14 @@ def test_islands_are_not_looked_at_where_what_is_written_decides(monkeypatch: py
     assert not said(dsl(f"replicas: {MANY}", routes))
     assert added.number == 2  # the two routes that are one each
     assert fills.number == 6
+
+
+def test_delegated_islands_are_not_looked_at_where_what_is_written_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    met = _Counted(monkeypatch, analysis, "_meeting")
+    by_both = {"name": "both", "each": "s", "match": [{"path": {"exact": f"/{KEY}/{op}"}} for op in "xy"]}
+    routes = [by_path(f"/i/{KEY}"), by_header(KEY), by_both]
+    assert not said(delegated(f"replicas: {MANY}", *routes))
+    assert met.number == 0
 
 
 @pytest.mark.parametrize(

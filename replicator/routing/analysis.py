@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import product
+from itertools import combinations, combinations_with_replacement, product
 from typing import TYPE_CHECKING, NamedTuple
 
 from replicator.diagnostics import Diagnostic, Related
 from replicator.expander.islands import island_place
 from replicator.expression.values import Failure
 from replicator.routing import patterns
-from replicator.routing.algebra import includes, uncovered, value_of
+from replicator.routing.algebra import disjoint, includes, uncovered, value_of
 from replicator.routing.index import Index, prefixes
 from replicator.routing.rules import Condition, Rule, Table, Test, takes_all
 from replicator.sources import text_reader
@@ -60,6 +60,20 @@ class _Entry(NamedTuple):
         return self[:3]
 
 
+def _forms(order: int, rule: Rule) -> list[_Form]:
+    return [
+        _Form(
+            order=order,
+            number=number,
+            rule=rule,
+            condition=patterns.bare_condition(condition),
+            varies=patterns.varies(condition),
+            fill=_filler(condition),
+        )
+        for number, condition in enumerate(rule.conditions)
+    ]
+
+
 _Taker = tuple[Condition, _Entry]
 _Verdict = list[_Taker]
 """Those earlier ones that take all requests of a match, alone or together; empty where some are left."""
@@ -71,26 +85,14 @@ def unreachable(table: Table) -> Iterator[Diagnostic]:
     Also, as a warning, islands of one each-route of which one has a match that includes another's, and comes later only
     because of their keys.
     """
-    forms = [
-        [
-            _Form(
-                order=order,
-                number=number,
-                rule=rule,
-                condition=patterns.bare_condition(condition),
-                varies=patterns.varies(condition),
-                fill=_filler(condition),
-            )
-            for number, condition in enumerate(rule.conditions)
-        ]
-        for order, rule in enumerate(table.rules)
-    ]
+    forms = [_forms(order, rule) for order, rule in enumerate(table.rules)]
     yield from _in_virtual_hosts(table, forms) if table.over else _in_table(table, forms)
 
 
 def _in_table(table: Table, forms: Sequence[Sequence[_Form]]) -> Iterator[Diagnostic]:
     """Of one virtual host for all: each-routes are as many routes as there are islands."""
     joined = _joined(table, [form for of_rule in forms for form in of_rule])
+    by_keys = table.delegation != "island"  # else it is an error: `overlapping`
     index: Index[_Entry] = Index()
     for order, of_rule in enumerate(forms):
         taking_part = [form for form in of_rule if (order, form.number) in joined]
@@ -112,7 +114,7 @@ def _in_table(table: Table, forms: Sequence[Sequence[_Form]]) -> Iterator[Diagno
                 for other in index.contributing(condition):
                     if other[1].rank < own.rank:
                         earlier.append(other)
-                    elif rule.over and other[1].position > position and other[1].order == order:
+                    elif by_keys and rule.over and other[1].position > position and other[1].order == order:
                         yield from _by_their_keys(other, condition, own)
                 verdicts[form.number] = condition, _takers(condition, earlier)
             yield from _told(rule, island, verdicts)
@@ -340,6 +342,108 @@ def not_analysed(table: Table) -> Iterator[Diagnostic]:
 
 def _has_regex(condition: Condition) -> bool:
     return condition.path_op == "regex" or any(test.op == "regex" for test in (*condition.headers, *condition.query))
+
+
+# Delegation
+
+
+def overlapping(table: Table) -> Iterator[Diagnostic]:
+    """The each-routes whose islands cannot have objects of their own: a request may fulfil the matches of two.
+
+    Between objects no order is kept, and proxies sort what is in one (Gloo: RouteTables of one weight, by the number of
+    methods and by path); so matches of one island may overlap only where it makes no difference which is tried first.
+    """
+    for order, rule in enumerate(table.rules):
+        islands = table.islands[rule.over] if rule.over and table.delegation == "island" else ()
+        if not islands:
+            continue
+        forms = _forms(order, rule)
+        found = _two_islands(forms, islands, _Values(table))
+        if found is not None:
+            one, other, why = found
+            related = (Related("one island", island_place(one)), Related("the other", island_place(other)))
+            message = f"the routes of `{one.path}` and `{other.path}` {why}"
+            hint = "delegation: none, or set, keeps them in order; or give each island a match that excludes all others"
+            yield Diagnostic("R0712", message, rule.place, hint=hint, related=related)
+        elif rule.rewrite is not None:
+            yield from _rewritten_twice(rule, forms, islands)
+
+
+def _two_islands(
+    forms: Sequence[_Form], islands: Sequence[Island], values: _Values
+) -> tuple[Island, Island, str] | None:
+    """Two islands with a request that may fulfil the matches of both, and what is to be said of them."""
+    unique = patterns.unique_in(islands[0])
+    for one, other in combinations_with_replacement(forms, 2):
+        if patterns.disjoint(one.condition, other.condition, unique):
+            continue
+        if one is other and not _has_regex(one.condition) and not values.may_contribute(one, one):
+            continue
+        pair = _meeting(one, other, islands) or (_meeting(other, one, islands) if one is not other else None)
+        if pair is not None:
+            regex = _has_regex(one.condition) or _has_regex(other.condition)
+            return *pair, "cannot be told apart: of regular expressions it is not known" if regex else "overlap"
+    return None
+
+
+def _meeting(outer: _Form, inner: _Form, islands: Sequence[Island]) -> tuple[Island, Island] | None:
+    """Two islands of which one's match meets another's, whose path is the same or below that of the first.
+
+    What is not a path or an exact value differs between no two islands: it has not kept the matches apart as written.
+    """
+    regex = "regex" in (outer.condition.path_op, inner.condition.path_op)
+    named = [
+        {(what, test.name) for what, tests in _exact_tests(form.condition) for test in tests} for form in (outer, inner)
+    ]
+    shared = named[0] & named[1]
+
+    def values(condition: Condition) -> tuple[Text, ...]:
+        found = {(what, test.name): test.value for what, tests in _exact_tests(condition) for test in tests}
+        return tuple(found[name] for name in sorted(shared))
+
+    known: dict[tuple[str, tuple[Text, ...]], list[tuple[int, Island]]] = {}
+    filled: list[tuple[int, Island, Condition]] = []
+    for position, island in enumerate(islands):
+        with suppress(Failure):  # told when its text is made
+            condition = outer.fill(island)
+            found = known.setdefault(("" if regex else value_of(condition.path), values(condition)), [])
+            if len(found) < 2:
+                found.append((position, island))
+            filled.append((position, island, condition if inner is outer else inner.fill(island)))
+    for position, island, condition in filled:
+        path = value_of(condition.path)
+        paths: Iterable[str] = [""] if regex else prefixes(path) if outer.condition.path_op == "prefix" else [path]
+        if not regex and outer.condition.path_op == "exact" and inner.condition.path_op == "prefix":
+            continue  # only the other one can include it
+        for one in paths:
+            for at, other in known.get((one, values(condition)), ()):
+                if at != position:
+                    return (other, island) if at < position else (island, other)
+    return None
+
+
+def _exact_tests(condition: Condition) -> tuple[tuple[str, list[Test]], ...]:
+    return (
+        ("header", [test for test in condition.headers if test.op == "exact"]),
+        ("query", [test for test in condition.query if test.op == "exact"]),
+    )
+
+
+def _rewritten_twice(rule: Rule, forms: Sequence[_Form], islands: Sequence[Island]) -> Iterator[Diagnostic]:
+    """Matches of one island that overlap, of which each has another part of the path rewritten."""
+    for one, other in combinations(forms, 2):
+        if one.condition.path == other.condition.path or patterns.disjoint(one.condition, other.condition):
+            continue
+        for island in islands:
+            with suppress(Failure):
+                first, second = one.fill(island), other.fill(island)
+                if first.path != second.path and not disjoint(first, second):
+                    message = f"of `{island.path}` this match overlaps with another, and each rewrites its own part"
+                    related = (Related("the other match", rule.matches[one.number]),)
+                    hint = "delegation: none, or set, keeps them in order; or write two routes"
+                    place = rule.matches[other.number]
+                    yield Diagnostic("R0712", message, place, hint=hint, related=related)
+                    break
 
 
 # Hosts
