@@ -150,13 +150,14 @@ _MAX_KNOWN = 500  # names to compare a misspelt one with
 
 
 def tidy(found: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Sort by file, line, column, code; keep the first of one place and code, and count the islands that have it."""
+    """Sort by file, line, column, code; keep the first of one place, code and severity, and count its islands."""
     first: dict[tuple[object, ...], Diagnostic] = {}
     islands: dict[tuple[object, ...], set[str]] = {}
     for diagnostic in found:
         if len(diagnostic.message) > _MAX_MESSAGE or len(diagnostic.hint) > _MAX_MESSAGE:
             diagnostic = diagnostic._replace(message=_clipped(diagnostic.message), hint=_clipped(diagnostic.hint))
-        key = (diagnostic.code, diagnostic.place, diagnostic.path) if diagnostic.place else diagnostic
+        where = (diagnostic.place, diagnostic.path)
+        key = (diagnostic.code, diagnostic.severity, *where) if diagnostic.place else diagnostic
         first.setdefault(key, diagnostic)
         if diagnostic.island:
             islands.setdefault(key, set()).add(diagnostic.island)

@@ -108,6 +108,11 @@ ASKING = {
     "gateway.section": Asking(f"- {TO}", gateway="{name: public, section: https}"),
     "tls": Asking(f"- {TO}", gateway=CREATED, more="tls: {secret: shop-tls}"),
     "tls.existing": Asking(f"- {TO}", more="tls: {secret: shop-tls}"),
+    "delegation.regex": Asking(
+        "- {name: shop, each: cart, match: {path: {regex: '[/]{{ island.key }}'}}}",
+        more="delegation: set",
+        islands="{eu: {}, us: {}}",
+    ),
     "hosts.any": Asking(f"- {TO}", hosts="['*']"),
     "hosts.port": Asking(f"- {TO}", hosts="['shop.example.com:8443']"),
     "hosts.overlap": Asking(f"- {TO}", hosts="[shop.example.com, '*.example.com']"),

@@ -239,6 +239,9 @@ class _Compiler:
             return None
         if route.each and self.routing.delegation != "none":
             self.names_objects(route)
+            for match in route.matches:
+                if match.path is not None and match.path[0] == "regex" and not match.path[1].text.startswith("/"):
+                    self.use("delegation.regex", match.path[1].place)
         conditions = tuple(condition(match, self.texts, self.use) for match in route.matches) or (EVERYTHING,)
         if each is not None and len(each.islands) > 1 and not any(tells_apart(one, each) for one in conditions):
             hint = "use {{ island.key }} in its match" if each.above is None else "use {{ island.name }} in its match"

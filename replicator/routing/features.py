@@ -265,6 +265,16 @@ FEATURES: dict[str, Feature] = {
         "`tls`, at a Gateway that exists",
         {"istio": _OF_GATEWAY, "gateway-api": _OF_GATEWAY, "kgateway": _OF_GATEWAY},
     ),
+    "delegation.regex": Feature(
+        "`delegation` of a route whose path is a regular expression that does not begin with `/`",
+        {
+            column: No(
+                "the paths of a delegated route begin with that of the route above it",
+                "begin the regular expression with /, or delegation: none",
+            )
+            for column in ("gloo", "gloo-enterprise")
+        },
+    ),
     "hosts.any": Feature("the host `*`"),
     "hosts.port": Feature(
         "a host with a port", {"istio": _HOST_PORT, "gateway-api": _HOST_PORT, "kgateway": _HOST_PORT}
