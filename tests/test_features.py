@@ -91,7 +91,8 @@ ASKING = {
         "- to: [{island: cart/eu}, {function: {aws: {region: eu-west-1, function: f, url: x.on.aws}}}]"
     ),
     "mixed.azure": Asking("- {to: [{island: cart/eu}, {island: cart/az}], rewrite: {host: a.example.com}}"),
-    "function.aws": function("{aws: {region: eu-west-1, function: thumbs, secret: aws}}"),
+    "function.aws": function("{aws: {region: eu-west-1, account: '123456789012', function: thumbs, secret: aws}}"),
+    "function.aws.unaccounted": function("{aws: {region: eu-west-1, function: thumbs, secret: aws}}"),
     "function.aws.url": function("{aws: {region: eu-west-1, function: thumbs, url: x.lambda-url.eu-west-1.on.aws}}"),
     "function.aws.account": function(
         "{aws: {region: eu-west-1, function: thumbs, account: '123456789012', url: x.lambda-url.eu-west-1.on.aws}}"

@@ -6,7 +6,7 @@ specific match, so the written order is compiled first (`routing.precedence`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ from replicator.routing.rules import (
     Table,
     Target,
     Test,
+    alike,
 )
 from replicator.sources import WEIGHT, Atom, Ruled
 from replicator.tree import COMPILER, Hole, List, Manifest, Map, Origin, Repeat, Text, Tree, mapping, text, tree
@@ -152,7 +153,7 @@ class _Emitter:
         table = self.table
         if table.over:
             rules = table.rules
-            for cases in self.groups(table.over, lambda case: [rule.action_of(case) for rule in rules]):
+            for cases in alike(table.cases(table.over), lambda case: [rule.action_of(case) for rule in rules]):
                 self.island_table(rows, cases)
             return
         main = _Series((table.name,))
@@ -170,22 +171,10 @@ class _Emitter:
             for route in series.routes:
                 self.http_route(route, series)
 
-    def groups(self, over: str, actions_of: Callable[[str], Sequence[Action]]) -> list[frozenset[str]]:
-        """The cases of the islands of a Set by what is done for them; one empty set where it is the same for all."""
-        groups: list[tuple[Sequence[Action], set[str]]] = []
-        for case in self.table.cases(over):
-            actions = actions_of(case)
-            same = next((group for known, group in groups if known == actions), None)
-            if same is None:
-                groups.append((actions, {case}))
-            else:
-                same.add(case)
-        return [frozenset(group) if len(groups) > 1 else frozenset() for _, group in groups]
-
     def island_table(self, rows: Sequence[Row], cases: frozenset[str]) -> None:
         """The HTTPRoutes of each island, of those of some cases."""
         table = self.table
-        series = _Series(text(f"{table.name}-", _ISLAND), table.over, cases)
+        series = _Series(table.object_name, table.over, cases)
         of = cases or frozenset(table.cases(table.over))
         for row in rows:
             action = row.rule.action_of(min(of))
@@ -207,7 +196,7 @@ class _Emitter:
                 for route in single.routes:
                     self.http_route(route, single)
             return
-        for cases in self.groups(rule.over, lambda case: [rule.action_of(case)]):
+        for cases in alike(self.table.cases(rule.over), rule.action_of):
             of = cases or frozenset(self.table.cases(rule.over))
             items = self.entries(rule, rule.action_of(min(of)), row.matches, of)
             series = _Series(name, rule.over, cases)
@@ -352,8 +341,7 @@ class _Emitter:
             elif isinstance(action, Redirect):
                 fields["filters"] = [self.redirect(action, path)]
             else:
-                name = self.response(rule, action, cases)
-                fields["filters"] = [_extension("DirectResponse", name)]
+                fields["filters"] = [self.response(rule, action, cases)]
             made.append(mapping(fields, Origin(place, "routing")))
         return made
 
@@ -448,7 +436,7 @@ class _Emitter:
         ):
             if change != HeaderChange():
                 made.append({"type": kind, key: self.header_change(change, rule.place)})
-        host = self.host(action)
+        host, follows = self.host(action)
         if host or path:
             if host and ":" in _fixed(host):
                 message = f"Gateway API rewrites the Host to a name without a port, not `{_fixed(host)}`"
@@ -458,19 +446,23 @@ class _Emitter:
             made.append({"type": "RequestMirror", "requestMirror": self.mirror(action.mirror)})
         if action.cors is not None:
             made.append({"type": "CORS", "cors": self.cors(action.cors, rule.place)})
-        if action.retries is not None:
-            made.append(_extension("TrafficPolicy", self.retries(rule, action.retries)))
+        if self.kgateway and (action.retries is not None or action.fault is not None):
+            made += self.policy(rule, action)
+        if follows:
+            made.append(self.extension("TrafficPolicy", "hosts", {**kgateway.FOLLOWS_HOST}, rule))
         return made
 
-    def host(self, action: Forward) -> Text:
-        """The Host that the destinations see, where it is not the request's."""
+    def host(self, action: Forward) -> tuple[Text, bool]:
+        """The Host that the destinations see, where it is not the request's; or whether it follows the destination."""
         if action.host is not None:
-            return action.host
-        for target in action.targets:
-            for backend in target.backends():
-                if backend.authority and not (self.kgateway and kgateway.is_native(backend)):
-                    return self.alone(target, backend)
-        return ()
+            return action.host, False
+        every = [(target, backend) for target in action.targets for backend in target.backends()]
+        owned = [(target, backend) for target, backend in every if backend.authority or self.native(backend)]
+        if self.kgateway and owned and (len(every) > 1 or owned[0][0].over):
+            return (), True
+        if not owned or self.native(owned[0][1]):
+            return (), False
+        return self.alone(*owned[0]), False
 
     def alone(self, target: Target, backend: Backend) -> Text:
         """The authority of a backend; where it is that of the one island of a spread, of that island."""
@@ -609,35 +601,38 @@ class _Emitter:
 
     # What kgateway adds
 
-    def response(self, rule: Rule, answer: Respond, cases: frozenset[str]) -> Text:
-        """The name of the DirectResponse of a fixed answer."""
-        scope = rule.over or self.table.over
-        whose = f"-{self.named(rule)}" if answer.body else ""
-        state = "-drained" if answer.body and cases and all(case.startswith("drained/") for case in cases) else ""
-        name: Text = (f"{self.table.name}{whose}{state}-{answer.status}",)
-        over = scope if any(isinstance(part, Hole) for part in answer.body) else ""
-        if over:
-            name = text(*name, "-", _ISLAND)
-        self.helper("DirectResponse", name, kgateway.response_spec(answer), rule.place, over)
-        return name
+    def response(self, rule: Rule, answer: Respond, cases: frozenset[str]) -> dict[str, Any]:
+        """The filter for a fixed answer."""
+        whose = [rule.route] if answer.body and rule.route else []
+        state = ["drained"] if answer.body and cases and all(case.startswith("drained/") for case in cases) else []
+        words = "-".join([*whose, *state, str(answer.status)])
+        over = ""
+        if any(isinstance(part, Hole) for part in answer.body):
+            over = rule.over or self.table.over
+        return self.extension("DirectResponse", words, kgateway.response_spec(answer), rule, over)
 
-    def retries(self, rule: Rule, retries: Any) -> Text:
-        """The name of the TrafficPolicy that tries failed requests again."""
-        if "perTryTimeout" in retries:
-            self.duration(retries["perTryTimeout"], rule.place)
-        name: Text = (f"{self.table.name}-{self.named(rule)}",)
-        self.helper("TrafficPolicy", name, kgateway.retry_spec(retries), rule.place, "")
-        return name
+    def policy(self, rule: Rule, action: Forward) -> list[dict[str, Any]]:
+        """The filter for the retries and faults of a route."""
+        if action.retries is not None and "perTryTimeout" in action.retries:
+            self.duration(action.retries["perTryTimeout"], rule.place)
+        problem, hint = kgateway.policy_problem(action)
+        if problem:
+            self.say("R0708", problem, rule.place, hint)
+            return []
+        spec = kgateway.policy_spec(action)
+        return [self.extension("TrafficPolicy", rule.route or "retries", spec, rule)] if spec else []
 
-    def helper(self, kind: str, name: Text, spec: dict[str, Any], place: Place, over: str) -> None:
-        """An object that rules refer to, once."""
+    def extension(self, kind: str, words: str, spec: dict[str, Any], rule: Rule, over: str = "") -> dict[str, Any]:
+        """The filter that refers to an object of kgateway's, which is made once."""
+        name = text(f"{self.table.name}-{words}", ("-", _ISLAND) if over else ())
         known = self.helpers.get((kind, name))
         if known is None:
-            self.helpers[kind, name] = (spec, place)
-            self.manifest(kgateway.VERSION, kind, name, spec, over=over, place=place)
+            self.helpers[kind, name] = (spec, rule.place)
+            self.manifest(kgateway.VERSION, kind, name, spec, over=over, place=rule.place)
         elif known[0] != spec:
-            message = f"two routes need a {kind} of one name"
-            self.say("R0507", message, place, "give the routes other names", Related("the other one", known[1]))
+            message = f"two routes need a {kind}, and neither has a name of its own for it"
+            self.say("R0507", message, rule.place, "name: NAME", Related("the other one", known[1]))
+        return {"type": "ExtensionRef", "extensionRef": {"group": kgateway.GROUP, "kind": kind, "name": name}}
 
     # Grants and Gateways
 
@@ -749,8 +744,3 @@ def _matches(items: Sequence[Map]) -> int:
         found = item.get("matches")
         number += len(found.items) if isinstance(found, List) else 0
     return number
-
-
-def _extension(kind: str, name: Text) -> dict[str, Any]:
-    reference = {"group": kgateway.GROUP, "kind": kind, "name": name}
-    return {"type": "ExtensionRef", "extensionRef": reference}

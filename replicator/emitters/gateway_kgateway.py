@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from replicator.durations import parts
-from replicator.routing.rules import Aws, Backend, Gcp, Respond
+from replicator.durations import nanoseconds, parts
+from replicator.routing.rules import Aws, Backend, Fault, Forward, Gcp, Respond
 
 GROUP = "gateway.kgateway.dev"
 VERSION = f"{GROUP}/v1alpha1"
@@ -17,19 +17,26 @@ VERSION = f"{GROUP}/v1alpha1"
 
 def is_native(backend: Backend) -> bool:
     """Whether kgateway itself calls a function: it signs the request, and sends it where it must go."""
-    return isinstance(backend.function, Aws) or (isinstance(backend.function, Gcp) and bool(backend.function.audience))
+    function = backend.function
+    if isinstance(function, Aws):
+        return bool(function.account) or not function.url
+    return isinstance(function, Gcp) and bool(function.audience)
 
 
 def backend_spec(backend: Backend) -> dict[str, Any]:
     """The spec of the Backend of what is outside of the cluster."""
     function = backend.function
-    if isinstance(function, Aws):
+    if isinstance(function, Aws) and is_native(backend):
         call = {
             "functionName": function.function,
             "invocationMode": "Async" if function.asynchronous else "Sync",
             "qualifier": function.qualifier or ...,
         }
-        auth = {"type": "Secret", "secretRef": {"name": function.secret.name}} if function.secret else ...
+        auth: Any = ...
+        if function.secret is not None:
+            auth = {"type": "Secret", "secretRef": {"name": function.secret.name}}
+        elif function.role:
+            auth = {"type": "AssumeRole", "assumeRole": {"roleArn": function.role}}
         return {"aws": {"region": function.region, "accountId": function.account, "auth": auth, "lambda": call}}
     if isinstance(function, Gcp) and function.audience:
         return {"gcp": {"host": backend.host, "audience": function.audience}}
@@ -40,15 +47,10 @@ def backend_spec(backend: Backend) -> dict[str, Any]:
 def problem(backend: Backend, namespace: str) -> tuple[str, str]:
     """Why kgateway cannot call a function as it is declared, and the way out; two empty texts where it can."""
     function = backend.function
-    if not isinstance(function, Aws):
+    if not isinstance(function, Aws) or not is_native(backend):
         return "", ""
-    if not function.account:
-        return "kgateway calls a Lambda function by its account", "account: the twelve digits of the AWS account"
-    if function.role:
-        return (
-            "kgateway takes no role for one function",
-            "leave `role` out: the proxy's own service account may have it",
-        )
+    if function.role and function.secret is not None:
+        return "kgateway takes a role or a Secret, not both", "leave one of `role` and `secret` out"
     if function.secret is not None and function.secret.namespace != namespace:
         return "kgateway reads the Secret in the namespace of the Routing", f"a Secret in `{namespace}`"
     return "", ""
@@ -59,8 +61,18 @@ def response_spec(answer: Respond) -> dict[str, Any]:
     return {"status": answer.status, "body": answer.body or ...}
 
 
-def retry_spec(retries: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec of a TrafficPolicy that tries failed requests again."""
+def policy_spec(action: Forward) -> dict[str, Any]:
+    """The spec of a TrafficPolicy with the retries and the faults of a route; empty where there are none."""
+    return {**_retry(action.retries), **_faults(action.fault)}
+
+
+FOLLOWS_HOST: Mapping[str, Any] = {"autoHostRewrite": True}
+"""The spec of a TrafficPolicy by which the Host is that of the destination, where that is a host outside."""
+
+
+def _retry(retries: Mapping[str, Any] | None) -> dict[str, Any]:
+    if retries is None:
+        return {}
     once = retries.get("perTryTimeout")
     return {
         "retry": {
@@ -69,3 +81,25 @@ def retry_spec(retries: Mapping[str, Any]) -> dict[str, Any]:
             "perTryTimeout": parts(once) if once else ...,
         }
     }
+
+
+def _faults(fault: Fault | None) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    if fault is not None and fault.delay_percent:
+        made["delay"] = {"fixedDelay": parts(fault.delay), "percentage": int(fault.delay_percent)}
+    if fault is not None and fault.abort_percent:
+        made["abort"] = {"httpStatus": fault.status, "percentage": int(fault.abort_percent)}
+    return {"faultInjection": made} if made else {}
+
+
+def policy_problem(action: Forward) -> tuple[str, str]:
+    """Why kgateway cannot make the faults or retries of a route, and the way out; two empty texts where it can."""
+    once = action.retries.get("perTryTimeout") if action.retries is not None else None
+    if once and nanoseconds(once) < 10**6:
+        return "kgateway gives each try a millisecond at least", "perTryTimeout: 1s, or leave it out"
+    fault = action.fault or Fault()
+    if any(percent != int(percent) for percent in (fault.delay_percent, fault.abort_percent)):
+        return "kgateway makes faults for whole percents of the requests", "percent: 1"
+    if fault.delay_percent and not 10**6 <= nanoseconds(fault.delay) <= 3600 * 10**9:
+        return "kgateway delays requests by a millisecond at least, and an hour at most", "duration: 5s"
+    return "", ""

@@ -339,6 +339,8 @@ class Destinations:
             self.use("function.aws.url" if url else "function.aws", place)
             if "account" in data or "role" in data:
                 self.use("function.aws.account", place)
+            if not url and "account" not in data:
+                self.use("function.aws.unaccounted", place)
             role = fields.get("role")
             if isinstance(role, Scalar):
                 self.texts.ruled((role.text,), names.ROLE, role.place)

@@ -163,7 +163,7 @@ FEATURES: dict[str, Feature] = {
     ),
     "fault": Feature(
         "`fault`",
-        {column: No("there is no fault injection", _OTHERS) for column in ("gateway-api", "kgateway")},
+        {"gateway-api": No("there is no fault injection", _OTHERS), "kgateway": "TrafficPolicy, by whole percents"},
     ),
     "mirror": Feature("`mirror`", {"gloo": "to an Upstream", "gloo-enterprise": "to an Upstream"}),
     "cors": Feature("`cors`"),
@@ -184,7 +184,7 @@ FEATURES: dict[str, Feature] = {
             "gloo-enterprise": "the Host follows the destination",
             "istio": "a Host for each destination",
             "gateway-api": _ONE_HOST,
-            "kgateway": _ONE_HOST,
+            "kgateway": "TrafficPolicy: the Host follows the destination",
         },
     ),
     "mixed.knative": Feature(
@@ -205,8 +205,14 @@ FEATURES: dict[str, Feature] = {
         "one route, by weight, to an Azure function and others",
         {"istio": _ONE_PATH, "gateway-api": _ONE_PATH, "kgateway": _ONE_PATH},
     ),
-    "function.aws": Feature(
-        "AWS Lambda, invoked", {"istio": _NATIVE, "gateway-api": _NATIVE, "kgateway": "Backend; needs `account`"}
+    "function.aws": Feature("AWS Lambda, invoked", {"istio": _NATIVE, "gateway-api": _NATIVE, "kgateway": "Backend"}),
+    "function.aws.unaccounted": Feature(
+        "AWS Lambda, neither of whose `account` and `url` is said",
+        {
+            "istio": _NATIVE,
+            "gateway-api": _NATIVE,
+            "kgateway": No("it calls a function by its account", "account: the twelve digits of the AWS account"),
+        },
     ),
     "function.aws.url": Feature(
         "AWS Lambda that has a Function URL",
@@ -215,7 +221,7 @@ FEATURES: dict[str, Feature] = {
             "gloo-enterprise": "invoked, not called by its URL",
             "istio": "by its URL, unsigned",
             "gateway-api": f"by its URL, unsigned, {_NAMED_HOST}",
-            "kgateway": "invoked, not called by its URL",
+            "kgateway": "invoked where `account` is said, else by its URL, unsigned",
         },
     ),
     "function.aws.account": Feature(
