@@ -145,12 +145,10 @@ def _lines(answer: Answer) -> Iterator[str]:
     yield f"{request.method} {request.url}"
     for name, values in sorted(request.headers.items()):
         yield from (f"  {name}: {value}" for value in values)
-    if answer.kind == "no host":
-        yield f"404: {answer.problem}"
-        return
-    through = f", through the Gateway {answer.gateway}" if answer.gateway else ""
-    yield f"Routing {answer.routing} ({where(answer.place)}), host {answer.domain}{through}"
-    yield from (f"  {line}" for line in steps(answer))
+    if answer.routing:
+        through = f", through the Gateway {answer.gateway}" if answer.gateway else ""
+        yield f"Routing {answer.routing} ({where(answer.place)}), host {answer.domain}{through}"
+        yield from (f"  {line}" for line in steps(answer))
     yield from outcome(answer)
     for note in answer.notes:
         yield f"note: {note}"
@@ -170,6 +168,8 @@ def outcome(answer: Answer) -> Iterator[str]:
     """What happens, a fact on a line."""
     if answer.kind == "unknown":
         yield f"not simulated: {answer.problem}"
+    elif answer.kind == "no host":
+        yield f"404: {answer.problem}"
     elif answer.kind == "no route":
         yield "404: no route matches"
     elif answer.kind == "redirect":

@@ -94,14 +94,14 @@ def _unlike_spread(wanted: str, answer: Answer, table: Table) -> Iterator[str]:
 
 def _route(answer: Answer) -> str:
     if answer.at is None:
-        return next(outcome(answer), "nothing")
+        return next(outcome(answer))
     return f"{answer.route or 'a route without a name'} ({where(answer.at)})"
 
 
 def _got(answer: Answer) -> str:
     """What happens, in a few words."""
     if answer.kind != "forward":
-        return answer.problem if answer.kind == "no host" else next(outcome(answer))
+        return next(outcome(answer))
     shown = [share.shown for share in answer.shares]
     return " or ".join(shown[:3]) + (f" or {len(shown) - 3:,} more" if len(shown) > 3 else "")
 
