@@ -184,6 +184,15 @@ AZURE_APP = Rule(
 AZURE_FUNCTION = Rule(
     _like("[A-Za-z][A-Za-z0-9_-]{0,126}", "name of an Azure function"), "R0304", "a letter, then A-Z, a-z, 0-9, - or _"
 )
+
+
+def _no_header_part(text: str) -> str:
+    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", text):
+        return "a header's value has no control characters"
+    return "`%` of an expression would be a command to proxies" if "%" in text else ""
+
+
+HEADER_PART = Rule(_no_header_part, "R0706", "a value is one line; write `%` outside of expressions")  # RFC 9110, 5.5
 NAMESPACE = Rule(lambda text: "" if is_label(text) else f"`{text}` is no namespace's name", "R0304", "")
 SERVICE = Rule(
     lambda text: "" if is_label_1035(text) else f"`{text}` is no Service's name", "R0304", "NAME or NAMESPACE/NAME"

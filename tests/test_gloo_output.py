@@ -445,3 +445,22 @@ def test_a_percent_sign_of_a_header_is_no_command() -> None:
     [route] = routes(compiled(dsl(routing("- {to: {service: web, port: 80}, headers: {request: {set: {x: 5%}}}}"))))
     header = {"key": "x", "value": "5%%"}
     assert route["options"]["headerManipulation"] == {"requestHeadersToAdd": [{"header": header, "append": False}]}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        ("[a.example.com, '*.example.net']", ["a.example.com", "*.example.net"]),
+        (
+            "['a.example.com:8443', a.example.com]",
+            ["a.example.com"],
+        ),  # a client that asks for a certificate names no port
+        ("[a.example.com, '*']", None),
+    ],
+)
+def test_a_certificate_is_for_the_hosts(hosts: str, expected: list[str] | None) -> None:
+    text = routing("- respond: 200", hosts=hosts).replace("  routes:", "  tls: {secret: certs/tls}\n  routes:")
+    [service] = of_kind("VirtualService", compiled(text))
+    config = service["spec"]["sslConfig"]
+    assert config["secretRef"] == {"name": "tls", "namespace": "certs"}
+    assert config.get("sniDomains") == expected

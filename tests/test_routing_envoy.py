@@ -1315,6 +1315,32 @@ REFUSED = {
     "a prefix for what a regular expression matched": one_route(
         'match: {path: {regex: "/old/.*"}}, redirect: {prefix: /new}'
     ),
+    "a delay of no time": one_route("to: {island: cart/eu}, fault: {delay: {duration: 0s}}"),
+    "a line break in a header": one_route('to: {island: cart/eu}, headers: {request: {set: {a: "b\\nc"}}}'),
+    "a percent sign that an expression makes": dsl(
+        WEB,
+        CART,
+        routing(
+            """
+            - each: cart
+              match: {path: {exact: "/{{ island.key }}"}}
+              headers: {response: {add: {a: "{{ island.key | replace('e', '%') }}"}}}
+            """
+        ),
+    ),
+    "copies to a drained island": dsl(
+        WEB,
+        island_set("cart", "islands: {eu: {}, us: {state: drained}}"),
+        routing("- {to: {island: cart/eu}, mirror: {island: cart/us}}"),
+    ),
+    "copies to a function": dsl(
+        WEB + "  implementations: {run: {function: {gcp: {host: a.run.app}}}}\n",
+        island_set("cart", "islands: {eu: {}, us: {implementation: run}}"),
+        routing("- {to: {island: cart/eu}, mirror: {island: cart/us}}"),
+    ),
+    "two Gateways at one port": dsl(routing("- respond: 200")).replace(
+        "  routes:", "  gateway: {create: {port: 8080}}\n  tls: {secret: a, redirect: true}\n  routes:"
+    ),
     "a redirect that rewrites": one_route("redirect: {scheme: https}, rewrite: {prefix: /a}"),
     "a redirect that rewrites the host": one_route("redirect: {scheme: https}, rewrite: {host: a}"),
     "a redirect with a timeout": one_route("redirect: {scheme: https}, timeout: 5s"),

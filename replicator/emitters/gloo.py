@@ -21,6 +21,10 @@ _PLAIN, _TLS = 8080, 8443  # where Gloo's proxy listens
 
 def emit(table: Table) -> tuple[list[Manifest], list[Diagnostic]]:
     """The objects of a Routing, in the order in which they are applied, and what stands in their way."""
+    gateway, tls = table.gateway, table.tls
+    if gateway is not None and gateway.create and gateway.port == _PLAIN and tls is not None and tls.redirect:
+        message = f"the port {_PLAIN} of the Gateway is that of the redirect to https"
+        return [], [Diagnostic("R0708", message, gateway.place, hint="create: {port: 8443}, or leave `redirect` out")]
     made = [_virtual_service(table, of) for of in alike(table.cases(table.over), lambda case: _actions(table, case))]
     made += (one for rule in table.rules if _delegates(table, rule) for one in _route_tables(table, rule))
     made += _groups(table)
@@ -76,8 +80,11 @@ def _ssl(table: Table) -> Any:
     if table.tls is None:
         return ...
     secret = table.tls.secret
-    names = [host for host in table.hosts if host != ("*",)]
-    return {"secretRef": {"name": secret.name, "namespace": secret.namespace}, "sniDomains": names or ...}
+    domains: dict[Text, None] = {}
+    for host in table.hosts:
+        domains.setdefault(text(*host[:-1], host[-1].partition(":")[0]) if isinstance(host[-1], str) else host)
+    names = ... if ("*",) in domains else [*domains]  # a client names no port, and without names any will do
+    return {"secretRef": {"name": secret.name, "namespace": secret.namespace}, "sniDomains": names}
 
 
 def _to_https(table: Table) -> Manifest:

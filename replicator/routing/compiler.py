@@ -399,7 +399,7 @@ class _Compiler:
             for name, value in values.items.items() if isinstance(values, MappingNode) else ():
                 assert isinstance(values, MappingNode) and isinstance(value, Scalar)
                 self.header_name(name, values.key_place(name), seen)
-                content = self.texts.text(value)
+                content = self.texts.header(value)
                 if not content:
                     self.say("R0706", f"the header `{name}` has no value", value.place, "remove takes a header away")
                 made.append((name.lower(), content))
@@ -468,6 +468,9 @@ class _Compiler:
             return None
         self.use("fault", node.place)
         abort, delay = node.data.get("abort", {}), node.data.get("delay", {})
+        wait = node.get("delay", "duration")
+        if wait is not None and not nanoseconds(wait.data):
+            self.say("R0706", "a delay of no time", wait.place, "leave `delay` out")
         return Fault(
             status=abort.get("status", 0),
             abort_percent=abort.get("percent", 100) if abort else 0,

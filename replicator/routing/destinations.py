@@ -70,7 +70,7 @@ class Destinations:
             return
         if destination.kind == "island":
             island = self._island(destination)
-            if island is None or not self._serves(island, destination, route):
+            if island is None or not self._serves(island, destination, route.weighted):
                 return
             backend = self.of_island(island, port, destination.place)
         else:
@@ -96,7 +96,15 @@ class Destinations:
         if destination.kind != "island":
             return self.elsewhere(destination, destination.port, own)
         island = self._island(destination)
-        return self.of_island(island, destination.port, destination.place) if island is not None else None
+        if island is None or not self._serves(island, destination):
+            return None
+        backend = self.of_island(island, destination.port, destination.place)
+        if backend is not None and backend.function is not None:
+            message = f"the island `{island.path}` is a function, which is called by a Host of its own"
+            related = Related("it is this island", island_place(island))
+            self.say("R0708", message, destination.place, "copies keep theirs: mirror to a Service or a host", related)
+            return None
+        return backend
 
     # Islands
 
@@ -120,11 +128,11 @@ class Destinations:
         self.say("R0701", f"there is no island `{name}`", place, hint)
         return None
 
-    def _serves(self, island: Island, destination: Destination, route: Route) -> bool:
+    def _serves(self, island: Island, destination: Destination, weighted: bool = False) -> bool:
         """Whether an island that is named gets requests: in a weighted list, those that are not active are left out."""
         if island.state == "active":
             return True
-        if route.weighted:
+        if weighted:
             return False
         related = Related(f"it is {island.state}", island_place(island))
         message = f"the island `{island.path}` is {island.state}"

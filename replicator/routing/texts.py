@@ -68,7 +68,10 @@ class Texts:
                 bound = part if isinstance(part, str) else self._expression(part)
                 parts.append(bound)
                 if isinstance(bound, Hole):
-                    sources = (bound.source, *(Ruled((bound,), rule) for rule in (names.PATH_PART, names.NOT_EMPTY)))
+                    sources = (
+                        bound.source,
+                        *(Ruled((bound,), rule) for rule in (names.PATH_PART, names.HEADER_PART, names.NOT_EMPTY)),
+                    )
                     self.places.update(dict.fromkeys(sources, scalar.place))
             except Failure as failure:
                 self.found.append(failure.at(scalar.place))
@@ -139,6 +142,17 @@ class Texts:
         if op == "prefix" and isinstance(last, str) and last.endswith("/") and shown != "/":
             return text(*value[:-1], last[:-1])
         return value
+
+    def header(self, scalar: Scalar) -> Text:
+        """A value that a header is given."""
+        value = self.text(scalar)
+        for part in value:
+            if isinstance(part, str) and (problem := names.HEADER_PART.problem(part.replace("%", ""))):
+                self.say("R0706", problem, scalar.place, names.HEADER_PART.hint)
+        return tuple(
+            part if isinstance(part, str) or part.kind in SAFE else Hole(part.kind, Ruled((part,), names.HEADER_PART))
+            for part in value
+        )
 
     def host(self, scalar: Scalar) -> Text:
         """A host that a request is given: no wildcard."""
