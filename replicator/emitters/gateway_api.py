@@ -285,7 +285,7 @@ class _Emitter:
                     "Gateway API cannot keep this route before a later one: they tie, and do not fit one HTTPRoute"
                 )
                 related = (Related("the later route", self.table.rules[second].place),) if first != second else ()
-                hint = "let one of them match more: a header, or a longer path"
+                hint = "delegation: none, or let one of them match more: a header, or a longer path"
                 self.say("R0713", message, self.table.rules[first].place, hint, *related)
 
     def http_route(self, route: _Route, series: _Series) -> None:
