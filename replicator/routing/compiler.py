@@ -489,9 +489,8 @@ class _Compiler:
                 self.texts.path(scalar, "exact")
         if "path" in data and "prefix" in data:
             self.say("R0205", "a redirect to a path and to a prefix at once", node.key_place("prefix"))
-        if "prefix" in data and not all(
-            match.path and match.path[0] == "exact" for match in route.matches or (None,) if match
-        ):
+        exact = bool(route.matches) and all(match.path and match.path[0] == "exact" for match in route.matches)
+        if "prefix" in data and not exact:
             self.use("redirect.prefix", node.key_place("prefix"))
         if data.get("stripQuery"):
             self.use("redirect.stripQuery", node.key_place("stripQuery"))
