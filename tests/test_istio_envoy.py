@@ -26,6 +26,12 @@ def test_requests_get_their_answers(name: str, delegation: str) -> None:
         assert ask_all(gateway, case.expected) == case.expected
 
 
+@pytest.mark.parametrize("match", ["", "match: {methods: [GET]}, ", "match: {path: {prefix: /a}}, "])
+def test_a_prefix_cannot_be_redirected(match: str) -> None:
+    route = f"- {{{match}redirect: {{prefix: /new}}}}"
+    assert "a redirect replaces the whole path" in str(told(dsl(routing(route))))
+
+
 ISLANDS = """
 {eu: {}, us: {implementation: vm}, ap: {implementation: run}, fn: {implementation: knative},
  app: {implementation: app}, old: {state: drained}}

@@ -13,9 +13,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 import envoy_gloo
+import envoy_istio
 import pytest
 import yaml
-from envoy import Gateway, Object, Response, Service
+from envoy import Gateway, Object, Refused, Response, Service
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import examples
@@ -29,17 +30,42 @@ from replicator.routing.simulator import Simulator
 
 
 class Provider(NamedTuple):
-    """How a provider's objects are run, and what a Routing says to be written for it."""
+    """How a provider's objects are run, and what a Routing says to be written for it.
+
+    `refuses` says whether the objects of one Routing are not to be run with others.
+    """
 
     running: Callable[[Iterable[Object], Iterable[Service]], AbstractContextManager[Gateway]]
     spec: dict[str, Any]
+    refuses: Callable[[list[Object]], bool] = lambda objects: False
+    runs: int = 20  # Envoys: more where many Routings are refused
+
+
+def warned_by_istio(objects: list[Object]) -> bool:
+    """Whether Istio warns of a match without effect: one of several of a route, behind the same one of another."""
+    services = dict.fromkeys([*backends(objects), *OUTSIDE], ("127.0.0.1", 1))
+    try:
+        envoy_istio.bootstrap(objects, services, 0, ISTIO_GATEWAYS)
+    except Refused as refused:
+        assert "has a match that was used before" in str(refused)
+        return True
+    return False
+
+
+ISTIO_GATEWAYS = ["edge/public"]
 
 
 PROVIDERS = {
     "gloo": Provider(envoy_gloo.running, {"provider": "gloo"}),
+    "istio": Provider(
+        partial(envoy_istio.running, gateways=ISTIO_GATEWAYS),
+        {"provider": "istio", "gateway": {"name": "public", "namespace": "edge"}},
+        warned_by_istio,
+        runs=40,
+    ),
 }
 
-RUNS, ROUTINGS, REQUESTS = 20, 13, 50  # Envoys, Routings in front of each, and requests to each of them
+ROUTINGS, REQUESTS = 13, 50  # behind each Envoy, and to each of them
 REFUSED = {"R0708", "R0711"}  # what a provider cannot do; another may
 UNWANTED = {"R0702", "R0712"}  # a Routing with a route that no request reaches, or islands that overlap
 
@@ -64,6 +90,10 @@ def observed(response: Response) -> str:
     if seen is not None:
         return f"{seen.service} {seen.path} {seen.headers['host']}"
     return f"{response.status} {response.headers.get('location', response.body)}"
+
+
+def objects_of(built: Built) -> list[Object]:
+    return list(yaml.load_all(b"".join(built.texts()), yaml.CSafeLoader))
 
 
 def backends(objects: Iterable[Object]) -> list[Service]:
@@ -92,15 +122,16 @@ def disagreements(
     for routed, of_name in asked:
         name = f"r{len(taken)}"
         document = routed.document(name, provider.spec)
-        codes = {one.code for one in compiled([document]).diagnostics if one.severity == "error"}
-        if not codes:
+        built = compiled([document])
+        codes = {one.code for one in built.diagnostics if one.severity == "error"}
+        if not codes and not provider.refuses(objects_of(built)):
             taken[name] = (routed, of_name, document)
         elif counted is not SHRINKING:
             assert codes <= REFUSED | UNWANTED, (codes, document)
     built = compiled(document for _, _, document in taken.values())
     assert not has_errors(built.diagnostics)
     simulator = Simulator(built.tables)
-    objects: list[Object] = list(yaml.load_all(b"".join(built.texts()), yaml.CSafeLoader))
+    objects = objects_of(built)
     counted["routings"] += len(taken)
     with provider.running(objects, [*backends(objects), *OUTSIDE]) as gateway:
         for name, (routed, of_name, _) in taken.items():
@@ -162,7 +193,7 @@ def test_the_simulator_and_envoy_agree(provider: str) -> None:
     found: list[Disagreement] = []
     of_provider = PROVIDERS[provider]
 
-    @examples(RUNS, whole_projects=True)
+    @examples(of_provider.runs, whole_projects=True)
     @given(st.lists(routings(), min_size=ROUTINGS, max_size=ROUTINGS), st.integers(0, 2**16))
     def agree(routed: list[Routed], seed: int) -> None:
         asked = [(one, partial(requests_to, one, Random(seed + number))) for number, one in enumerate(routed)]
