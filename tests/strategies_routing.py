@@ -48,14 +48,17 @@ spec: {{type: web, drained: {{status: 410, body: gone}}, islands: {json.dumps(is
 
 
 class Routed(NamedTuple):
-    """A Routing without its name: `hosts` have `@` in the place of its name."""
+    """A Routing without its name: `hosts` have `@` in the place of its name. `each` is one Set for all its routes."""
 
     hosts: tuple[str, ...]
     routes: list[Route]
+    each: str = ""
 
     def document(self, name: str, of_provider: dict[str, Any]) -> str:
         """The document; `of_provider` are the provider, its settings and its gateway."""
         spec = {**of_provider, "hosts": [host.replace("@", name) for host in self.hosts], "routes": self.routes}
+        if self.each:
+            spec["each"] = self.each
         whole = {"apiVersion": "replicator.dev/v1alpha1", "kind": "Routing", "spec": spec}
         return json.dumps({**whole, "metadata": {"name": name, "namespace": "edge"}}, ensure_ascii=False)
 
@@ -164,6 +167,9 @@ HOSTS = st.sampled_from(
 )
 
 
+EACH_HOSTS = st.sampled_from([(f"{KEY}.@.example.com",), (f"{KEY}.@.example.com", f"*.{KEY}.@.example.com")])
+
+
 @st.composite
 def routes(draw: st.DrawFn) -> Route:
     """One route."""
@@ -211,7 +217,12 @@ def routings(draw: st.DrawFn) -> Routed:
     made = draw(st.lists(routes(), min_size=1, max_size=5))
     made = [*(one for one in made if "match" in one), *[one for one in made if "match" not in one][:1]]
     named = [{"name": f"r{number}", **route} for number, route in enumerate(made)]
-    return Routed(draw(HOSTS), named)
+    if draw(st.integers(0, 5)):
+        return Routed(draw(HOSTS), named)
+    each = draw(st.sampled_from(list(SETS)))
+    for route in named:
+        route.pop("each", None)
+    return Routed(draw(EACH_HOSTS), named, each)
 
 
 # Requests
@@ -238,7 +249,7 @@ def sent_to(routed: Routed, name: str, random: Random) -> Iterator[Sent]:
         keys = (
             [key for one in SETS.values() for key in one]
             if random.random() < 0.1
-            else list(SETS[route.get("each", "cart")])
+            else list(SETS[route.get("each", routed.each or "cart")])
         )
         said: Route = json.loads(json.dumps(match).replace(KEY, random.choice(keys)))
         yield Sent(
@@ -317,7 +328,9 @@ def _values(said: dict[str, Any], random: Random) -> Iterator[tuple[str, str]]:
 
 
 def _host(routed: Routed, name: str, random: Random) -> str:
-    host = random.choice(routed.hosts).replace("@", name).replace("*", random.choice(["a", "a.b", "c.d"]))
+    host = random.choice(routed.hosts).replace("@", name)
+    host = host.replace(KEY, random.choice(list(SETS[routed.each or "cart"])))
+    host = host.replace("*", random.choice(["a", "a.b", "c.d"]))
     if random.random() < 0.9:
         return host
     bare = host.partition(":")[0]

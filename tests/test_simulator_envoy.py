@@ -157,7 +157,7 @@ def shrunk(provider: Provider, one: Disagreement) -> Disagreement:
     while True:
         same = partial(named, one.sent)
         smaller: list[tuple[Routed, Callable[[str], Iterable[Sent]]]] = [
-            (Routed(one.routed.hosts, routes), same) for routes in without_one(one.routed.routes) if routes
+            (one.routed._replace(routes=routes), same) for routes in without_one(one.routed.routes) if routes
         ]
         for number in range(len(one.sent.headers)):
             headers = one.sent.headers[:number] + one.sent.headers[number + 1 :]
