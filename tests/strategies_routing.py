@@ -53,10 +53,12 @@ class Routed(NamedTuple):
     hosts: tuple[str, ...]
     routes: list[Route]
     each: str = ""
+    delegation: str = "none"
 
     def document(self, name: str, of_provider: dict[str, Any]) -> str:
         """The document; `of_provider` are the provider, its settings and its gateway."""
         spec = {**of_provider, "hosts": [host.replace("@", name) for host in self.hosts], "routes": self.routes}
+        spec["delegation"] = self.delegation
         if self.each:
             spec["each"] = self.each
         whole = {"apiVersion": "replicator.dev/v1alpha1", "kind": "Routing", "spec": spec}
@@ -218,7 +220,7 @@ def routings(draw: st.DrawFn) -> Routed:
     made = [*(one for one in made if "match" in one), *[one for one in made if "match" not in one][:1]]
     named = [{"name": f"r{number}", **route} for number, route in enumerate(made)]
     if draw(st.integers(0, 5)):
-        return Routed(draw(HOSTS), named)
+        return Routed(draw(HOSTS), named, delegation=draw(st.sampled_from(["none", "none", "set", "island"])))
     each = draw(st.sampled_from(list(SETS)))
     for route in named:
         route.pop("each", None)

@@ -38,7 +38,7 @@ class Provider(NamedTuple):
     running: Callable[[Iterable[Object], Iterable[Service]], AbstractContextManager[Gateway]]
     spec: dict[str, Any]
     refuses: Callable[[list[Object]], bool] = lambda objects: False
-    runs: int = 20  # Envoys: more where many Routings are refused
+    runs: int = 24  # Envoys: more where many Routings are refused
 
 
 def warned_by_istio(objects: list[Object]) -> bool:
