@@ -209,3 +209,9 @@ def test_junit_that_cannot_be_written(capfd: pytest.CaptureFixture[str]) -> None
     code, out, err = run(capfd, PASSING, "--junit", "none/out.xml")
     assert (code, out) == (2, "")
     assert "error[R0803]" in err
+
+
+def test_the_tests_of_the_examples_hold(capfd: pytest.CaptureFixture[str]) -> None:
+    examples = Path(__file__).resolve().parents[1] / "dsl-examples"
+    assert main(["test", "--root", str(examples.parent), str(examples / "34-tests.yaml")]) == 0
+    assert capfd.readouterr().out == "8 passed\n"
