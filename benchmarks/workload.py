@@ -50,6 +50,7 @@ spec:
   provider: gloo
   gloo: {destinations: kube}
   hosts: [shop.example.com]
+  delegation: island
   routes:
     - name: by-header
       each: cart

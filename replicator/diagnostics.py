@@ -126,6 +126,7 @@ CODES: dict[str, str] = {
     "R0707": "a name that two routes or hosts share",
     "R0708": "something the provider cannot express",
     "R0709": "an island that gets no new requests",
+    "R0710": "an object that is too large",
     "R0711": "routes that are not analysed",
     "R0712": "routes of islands that overlap",
     "R0713": "an order of routes that the provider cannot keep",

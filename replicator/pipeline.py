@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
-from replicator import check, definitions, expander, foreign, identity, links, proofs, stamp
+from replicator import check, definitions, expander, foreign, identity, links, proofs, sizes, stamp
 from replicator.binder import BoundSet, bind, order_of
 from replicator.context import Context
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
@@ -182,6 +182,8 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         place = project.types[0].metadata.name_node.place
         message = "there are Types only: nothing is written"
         found.append(Diagnostic("R0110", message, place, hint=hint, severity="warning"))
+    if not has_errors(found):
+        found += sizes.too_large(rows, objects, {table.name: _smaller(table) for table in tables})
     selected, problems = _selection(plan, options.islands)
     found += problems
     built = Built([], texts, rows, objects, selected, options.only, tables=tables)
@@ -285,6 +287,12 @@ def _routing(tables: Iterable[Table], render: Render, found: list[Diagnostic]) -
         apart = table.delegation == "island" or bool(table.over)
         objects += [stamp.RoutingObject(table.name, one, render(one.body), table.places, apart) for one in manifests]
     return objects
+
+
+def _smaller(table: Table) -> str:
+    """How the objects of a Routing become smaller."""
+    each = any(rule.over for rule in table.rules)
+    return "delegation: island" if each and table.delegation != "island" else "fewer islands or routes in one Routing"
 
 
 def _routed(name: str, objects: Sequence[stamp.RoutingObject]) -> tuple[list[Slot], dict[Hole, Place | None]]:

@@ -43,6 +43,10 @@ class _Filler:
             only = picked[0]
             self._pick = lambda cells: (cells[only],)  # type: ignore[assignment]
 
+    def at_most(self, longest: int) -> int:
+        """The bytes of the text where each cell has no more than so many."""
+        return len(self._text) + len(self._parts) // 2 * longest
+
     def fill(self, cells: Sequence[bytes]) -> bytes:
         if self._pick is None:
             return self._text

@@ -89,6 +89,7 @@ TABLE: dict[str, str] = {
     " emitters.resources expander.islands kinds model names parser.decode patching proofs resolving tree yaml_text",
     # Once per island.
     "stamp": "binder diagnostics expander.islands expression.values sources tree yaml_text",
+    "sizes": "diagnostics expander.islands stamp tree yaml_text",
     "identity": "binder context diagnostics expander.islands kinds names sources tree",
     "foreign": "binder diagnostics expander.islands hosts identity kinds resolving tree",
     # Routes: neutral, then a provider's. A provider sees neutral routes and trees, never the model.
@@ -131,7 +132,7 @@ TABLE: dict[str, str] = {
     "pipeline": "binder check context definitions diagnostics emitters.resources expander expander.islands"
     " expander.members expander.values foreign gather identity kinds links model parser.decode parser.schema"
     " parser.source"
-    " parser.stored proofs stamp tree yaml_text",
+    " parser.stored proofs sizes stamp tree yaml_text",
     "layout": "expander.islands pipeline stamp tree",
     "crds": "parser.schema tree yaml_text",
     "report": "diagnostics",

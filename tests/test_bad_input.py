@@ -1384,13 +1384,16 @@ LARGE = [
     ),
 ]
 
-LARGE_AND_FINE = {
+TOO_LARGE_TO_STORE = {
     "a scalar of 4 MB": unit(f"env: {{A: {LONG * 40}}}"),
     "a scalar of 4 MB with an expression": unit(f'env: {{A: "{{{{ island.key }}}}{LONG * 40}"}}'),
+    "120,000 arguments": unit(f"args: [{'a, ' * 120_000}b]"),
+}
+
+LARGE_AND_FINE = {
     "100,000 digits and a letter": unit(f"env: {{A: {'1' * 100_000}x}}"),
     "100,000 digits and dashes and a letter": unit(f"env: {{A: {'1_' * 50_000}x}}"),
     "10,000 islands by key": values("islands:\n" + "".join(f"  k{number}: {{}}\n" for number in range(10_000))),
-    "120,000 arguments": unit(f"args: [{'a, ' * 120_000}b]"),
     "5,000 overrides, each of one of 5,000 islands": values(
         "islands:\n"
         + "".join(f"  k{number}: {{}}\n" for number in range(5_000))
@@ -1422,6 +1425,15 @@ def test_large(case: Case, folder: Path) -> None:
 def test_large_and_fine(name: str, folder: Path) -> None:
     code, output, errors = limited(folder, ["validate", "dsl.yaml"], LARGE_AND_FINE[name].encode())
     assert (code, output, errors[:500]) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", TOO_LARGE_TO_STORE)
+def test_too_large_to_store(name: str, folder: Path) -> None:
+    """It compiles, but no cluster stores it."""
+    code, output, errors = limited(folder, ["validate", "dsl.yaml"], TOO_LARGE_TO_STORE[name].encode())
+    assert (code, output) == (1, "")
+    assert errors.startswith("error[R0710]: ")
+    assert errors.count("R0710") == errors.count("[R")
 
 
 def test_long_chain(folder: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_match_algebra import CONDITIONS
 
+from replicator import stamp
 from replicator.diagnostics import Diagnostic
 from replicator.pipeline import Options, Source, build
 from replicator.routing import algebra, analysis
@@ -49,6 +50,11 @@ spec:
 
 
 def found_in(text: str, **options: Any) -> list[Diagnostic]:
+    """What is said of a text, but for the size of the objects."""
+    return [one for one in every_finding(text, **options) if one.code != "R0710"]
+
+
+def every_finding(text: str, **options: Any) -> list[Diagnostic]:
     return build([Source("dsl.yaml", text.encode())], Options(**options)).diagnostics
 
 
@@ -297,6 +303,21 @@ def by_header(text: str) -> dict[str, Any]:
     return {"name": "by-header", "each": "s", "match": {"headers": {"x": text}}}
 
 
+class _Counted:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+        self.number = 0
+        real = getattr(module, name)
+
+        def counted(*arguments: Any) -> Any:
+            self.number += 1
+            return real(*arguments)
+
+        monkeypatch.setattr(module, name, counted)
+
+
+MANY = 10_000
+
+
 # What is said
 
 
@@ -502,22 +523,44 @@ spec: {type: t, islands: {a: {}}}
     assert "R0507" in {one.code for one in found_in(delegated("islands: {a: {}, c: {}}", first, second) + more)}
 
 
+# Sizes
+
+
+def wide(count: int, more: str = "") -> str:
+    return dsl(f"replicas: {count}", [by_path(f"/i/{KEY}")], more)
+
+
+def test_the_sizes_of_routing_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not every_finding(wide(400))
+    (one,) = every_finding(wide(2000))
+    assert (one.code, one.severity) == ("R0710", "warning")
+    assert one.hint == "kubectl apply --server-side, or delegation: island"
+    written = b"".join(build([Source("dsl.yaml", wide(2000).encode())]).texts())
+    (host,) = [part for part in written.split(b"---\n") if b"kind: VirtualService" in part]
+    assert f"{len(host) + 4:,} bytes" in one.message
+    made = _Counted(monkeypatch, stamp._Filler, "fill")
+    (one,) = every_finding(wide(MANY))
+    assert (one.severity, one.hint) == ("error", "delegation: island")
+    assert made.number < 5000  # no more than is needed to know
+    assert not every_finding(wide(MANY, "delegation: island"))
+
+
+def test_the_sizes_of_objects_of_islands() -> None:
+    """A CustomResourceDefinition is often too large for `kubectl apply`."""
+    spec = """resources:
+  - manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: large}, data: {text: "{{ params.text }}"}}
+  params: {text: {type: string, default: ""}}
+"""
+    text = wide(2).replace("  ports: {http", f"  {spec}  ports: {{http")
+    assert not every_finding(text)
+    for size, severity in ((300_000, "warning"), (1_100_000, "error")):
+        large = text.replace("replicas: 2", f"islands: {{a: {{}}, b: {{params: {{text: {'x' * size}}}}}}}")
+        (one,) = every_finding(large)
+        assert (one.code, one.severity) == ("R0710", severity)
+        assert "of `s/b`" in one.message
+
+
 # 10,000 islands
-
-
-class _Counted:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
-        self.number = 0
-        real = getattr(module, name)
-
-        def counted(*arguments: Any) -> Any:
-            self.number += 1
-            return real(*arguments)
-
-        monkeypatch.setattr(module, name, counted)
-
-
-MANY = 10_000
 
 
 def test_islands_are_not_looked_at_where_what_is_written_decides(monkeypatch: pytest.MonkeyPatch) -> None:
