@@ -152,13 +152,24 @@ def _empty(text: str) -> str:
     return "" if text else "the value is empty for this island"
 
 
-_PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})+")
+# RFC 3986 `pchar` and `/`; `%` must begin an escape.
+_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 
 
-def _no_path_part(text: str) -> str:
-    if not _PATH.fullmatch(text) or "//" in text:
-        return f"`{text}` is no part of a URL's path"
-    return "" if {".", ".."}.isdisjoint(text.split("/")) else f"the path part `{text}` is not normal"
+def _no_path(text: str) -> str:
+    """Gloo refuses what is not normal, and other proxies normalise before they match."""
+    if not text.startswith("/"):
+        return f"the path `{text}` does not begin with /"
+    if not _PATH.fullmatch(text) or "%2f" in text.lower():
+        return f"`{text}` is no path of a URL"
+    if "//" in text or not {".", ".."}.isdisjoint(text.split("/")):
+        return f"the path `{text}` is not normal: it has //, /./ or /../"
+    return ""
+
+
+def _no_path_prefix(text: str) -> str:
+    ends = f"the path `{text}` ends with /: a prefix is of whole segments" if text.endswith("/") and text != "/" else ""
+    return _no_path(text) or ends
 
 
 def _like(pattern: str, what: str) -> Callable[[str], str]:
@@ -198,7 +209,9 @@ SERVICE = Rule(
     lambda text: "" if is_label_1035(text) else f"`{text}` is no Service's name", "R0304", "NAME or NAMESPACE/NAME"
 )
 NOT_EMPTY = Rule(_empty, "R0706", "`present: true` tests presence")  # a proxy takes an empty value for such a test
-PATH_PART = Rule(_no_path_part, "R0706", "escape other characters as %XX; no `.`, `..` or empty step")
+_ESCAPES = "as in /a/b%20c: no empty step, no . or ..; %2F, ? and # cannot be matched"
+PATH = Rule(_no_path, "R0706", _ESCAPES)
+PATH_PREFIX = Rule(_no_path_prefix, "R0706", _ESCAPES)
 
 
 @cache

@@ -183,6 +183,22 @@ class Ruled(NamedTuple):
         return made
 
 
+class Within(NamedTuple):
+    """A hole of a text that must be as a whole as a rule says."""
+
+    hole: Hole
+    content: Text
+    rule: Rule
+
+    @property
+    def reads(self) -> frozenset[Path]:
+        return reads(self.content)
+
+    def value(self, scope: Any) -> Any:
+        Ruled(self.content, self.rule).value(scope)
+        return self.hole.source.value(scope)
+
+
 class OnlyOf(NamedTuple):
     """A value of the islands of a Set that have an implementation; for the others, what stands in its place."""
 

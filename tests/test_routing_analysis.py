@@ -523,6 +523,30 @@ spec: {type: t, islands: {a: {}}}
     assert "R0507" in {one.code for one in found_in(delegated("islands: {a: {}, c: {}}", first, second) + more)}
 
 
+# Paths that are wrong for some islands
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/i/{{ island.key | replace('b', '/b') }}", "is not normal"),
+        ("/i/{{ island.key | replace('b', 'b/') }}", "ends with /"),
+        ("/i/.{{ island.key | replace('b', '.') }}", "is not normal"),
+        ("/i/%2{{ island.key | replace('b', 'f') }}", "is no path of a URL"),
+        ("/i{{ island.key | replace('b', '') }}", ""),
+        ("/i/{{ island.key | replace('b', '') }}", "ends with /"),
+        ("/i/{{ island.key | replace('b', 'b/c') }}", ""),
+    ],
+)
+def test_a_path_that_is_wrong_for_one_island(path: str, words: str) -> None:
+    """Each value is a part of a path; only the whole is none. So for what a prefix is rewritten to."""
+    rewritten = {**by_path(f"/i/{KEY}"), "rewrite": {"prefix": path}}
+    for route in (by_path(path), rewritten):
+        found = found_in(dsl("islands: {a: {}, b: {}}", [route]))
+        assert [one.code for one in found] == (["R0706"] if words else [])
+        assert all(words in one.message and one.related for one in found)
+
+
 # Sizes
 
 

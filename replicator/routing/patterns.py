@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from replicator.routing.algebra import under, value_of
 from replicator.routing.rules import Condition, Test
-from replicator.sources import Atom, Ruled
+from replicator.sources import Atom, Ruled, Within
 from replicator.tree import Hole, Path, Text, text
 from replicator.yaml_text import SAFE
 
@@ -31,12 +31,13 @@ def unique_in(example: Island) -> Unique:
 
 def bare(content: Text) -> Text:
     """A text without the rules that its holes must obey: they say nothing of what it can be equal to."""
-    return text(
-        *(
-            bare(part.source.content) if isinstance(part, Hole) and isinstance(part.source, Ruled) else part
-            for part in content
-        )
-    )
+    return text(*(_bare(part) for part in content))
+
+
+def _bare(part: str | Hole) -> str | Hole | Text:
+    if isinstance(part, Hole) and isinstance(part.source, Ruled):
+        return bare(part.source.content)
+    return part.source.hole if isinstance(part, Hole) and isinstance(part.source, Within) else part
 
 
 def bare_condition(condition: Condition) -> Condition:

@@ -13,12 +13,10 @@ from replicator.expression.values import Failure, text_of
 from replicator.parser.patterns import re2_problem
 from replicator.parser.source import Scalar
 from replicator.scope import ISLAND
-from replicator.sources import Atom, Computed, Ruled
+from replicator.sources import Atom, Computed, Ruled, Within
 from replicator.tree import Hole, Source, Text, text
 from replicator.yaml_text import SAFE
 
-# RFC 3986 `pchar` and `/`; `%` must begin an escape.
-_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _HOST = re.compile(rf"(?:\*|(?:\*\.)?{names.SUBDOMAIN.pattern})(?::[0-9]{{1,5}})?")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 `token`
 
@@ -68,11 +66,8 @@ class Texts:
                 bound = part if isinstance(part, str) else self._expression(part)
                 parts.append(bound)
                 if isinstance(bound, Hole):
-                    sources = (
-                        bound.source,
-                        *(Ruled((bound,), rule) for rule in (names.PATH_PART, names.HEADER_PART, names.NOT_EMPTY)),
-                    )
-                    self.places.update(dict.fromkeys(sources, scalar.place))
+                    ruled = (Ruled((bound,), rule) for rule in (names.HEADER_PART, names.NOT_EMPTY))
+                    self.places.update(dict.fromkeys((bound.source, *ruled), scalar.place))
             except Failure as failure:
                 self.found.append(failure.at(scalar.place))
         return text(*parts)
@@ -125,23 +120,24 @@ class Texts:
 
     def path(self, scalar: Scalar, op: str) -> Text:
         """A path as proxies take it: Gloo refuses what is not normal, and other proxies normalise before they match."""
-        value = tuple(
-            part if isinstance(part, str) or part.kind in SAFE else Hole(part.kind, Ruled((part,), names.PATH_PART))
-            for part in self.text(scalar)
-        )
+        value = self.text(scalar)
         shown = sample(value, "0")
-        steps = shown.split("/")
-        if not shown.startswith("/"):
-            self.say("R0706", f"the path `{shown}` does not begin with /", scalar.place)
-        elif not _PATH.fullmatch(shown) or re.search("%2f", shown, re.IGNORECASE):
-            hint = "escape other characters as %XX; %2F, ? and # cannot be matched"
-            self.say("R0706", f"`{shown}` is no path of a URL", scalar.place, hint)
-        elif "//" in shown or "." in steps or ".." in steps:
-            self.say("R0706", f"the path `{shown}` is not normal: it has //, /./ or /../", scalar.place)
-        last = value[-1] if value else ""
-        if op == "prefix" and isinstance(last, str) and last.endswith("/") and shown != "/":
-            return text(*value[:-1], last[:-1])
-        return value
+        rule = names.PATH
+        if op == "prefix":
+            rule, last = names.PATH_PREFIX, value[-1] if value else ""
+            if isinstance(last, str) and last.endswith("/") and shown != "/":
+                value = text(*value[:-1], last[:-1])
+        if problem := names.PATH.problem(shown):
+            self.say(rule.code, problem, scalar.place, rule.hint)
+        return tuple(self._within(part, value, rule, scalar.place) for part in value)
+
+    def _within(self, part: str | Hole, content: Text, rule: names.Rule, place: Place) -> str | Hole:
+        """A part of a path. Keys and names of islands make no path wrong that is right with another in their place."""
+        if isinstance(part, str) or part.kind in SAFE:
+            return part
+        source = Within(part, content, rule)
+        self.places[source] = place
+        return Hole(part.kind, source)
 
     def header(self, scalar: Scalar) -> Text:
         """A value that a header is given."""
