@@ -547,6 +547,34 @@ def test_a_path_that_is_wrong_for_one_island(path: str, words: str) -> None:
         assert all(words in one.message and one.related for one in found)
 
 
+# Nobody left
+
+
+NOBODY = "nobody would get a request"
+STATES = "islands: {eu: {state: draining}, us: {state: drained}, ap: {weight: 0}, de: {state: draining, weight: 5}}"
+
+
+@pytest.mark.parametrize(
+    ("to", "expected"),
+    [
+        ([{"island": "s/us"}], [f"R0705 no island is active: {NOBODY}"]),
+        ([{"island": "s/us", "weight": 0}, {"island": "s/eu"}], [f"R0705 no island is active: {NOBODY}"]),
+        ([{"island": "s/us", "weight": 3}, {"island": "s/ap", "weight": 0}], [f"R0705 all weights are zero: {NOBODY}"]),
+        ([{"island": "s/eu"}, {"service": "x", "port": 80, "weight": 0}], [f"R0705 all weights are zero: {NOBODY}"]),
+        ({"spread": "s"}, [f"R0705 the weights of all active islands are zero: {NOBODY}"]),
+        ({"island": "s/us"}, ["R0709 the island `s/us` is drained: nobody would answer"]),
+        ([{"island": "s/us"}, {"island": "s/ap"}], []),
+    ],
+)
+def test_a_route_that_nobody_is_left_for(to: Any, expected: list[str]) -> None:
+    """Also where there is something else to be said: a warning about another route hides nothing."""
+    warned = {"name": "old", "match": {"path": {"prefix": "/old"}}, "to": {"island": "s/eu"}}
+    route = {"name": "route", "to": to}
+    assert said(dsl(STATES, [route])) == expected
+    warning = "R0709 the island `s/eu` is draining"
+    assert said(dsl(STATES, [warned, route])) == [warning, *expected]
+
+
 # Sizes
 
 

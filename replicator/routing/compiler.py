@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from replicator import names
 from replicator.binder import BoundSet
 from replicator.context import ISLAND_NAME
-from replicator.diagnostics import Diagnostic, Place, nearest
+from replicator.diagnostics import Diagnostic, Place, has_errors, nearest
 from replicator.durations import nanoseconds
 from replicator.expander.islands import USUAL, Plan, SetPlan
 from replicator.model import Route, Routing
@@ -297,8 +297,9 @@ class _Compiler:
             self.use("respond", route.respond.place)
             return {USUAL: self.response(route.respond)}
         if route.to or own is None:
+            before = len(self.texts.found)
             targets = [target for one in route.to for target in self.destinations.targets(one, route, own)]
-            if not targets and route.to and route.weighted and not self.texts.found:
+            if not targets and route.to and route.weighted and not has_errors(self.texts.found[before:]):
                 self.say("R0705", "no island is active: nobody would get a request", route.place)
             self.mixture(targets, route)
             action = self.forward(route, tuple(targets), own) if targets else None

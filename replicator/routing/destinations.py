@@ -157,7 +157,7 @@ class Destinations:
         if sum(shares) > MAX_WEIGHTS:
             self.say("R0705", f"the weights add up to more than {MAX_WEIGHTS:,}", destination.place)
         if not any(weights):
-            message = "the weights of all islands are zero"
+            message = f"the weights of all {'active ' if left_out else ''}islands are zero"
             if not weights:
                 message = "no island is active" if left_out else "the Set has no islands"
             self.say("R0705", f"{message}: nobody would get a request", destination.place)
