@@ -8,6 +8,7 @@ projects/gloo/pkg/{translator,plugins,utils} (matchers, options, the order of ro
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import envoy
@@ -15,6 +16,9 @@ from envoy import Endpoint, Fields, Object, Refused, Service, Services, UnknownF
 from envoy_gloo_parts import (
     EVERYTHING,
     Matcher,
+    aws_functions,
+    azure_functions,
+    called,
     cors,
     envoy_route,
     header_manipulation,
@@ -25,7 +29,13 @@ from envoy_gloo_parts import (
 )
 from envoy_parts import Option, Part
 
-GROUPS = {"Upstream": "gloo", "UpstreamGroup": "gloo", "RouteTable": "gateway", "VirtualService": "gateway"}
+GROUPS = {
+    "Upstream": "gloo",
+    "UpstreamGroup": "gloo",
+    "RouteTable": "gateway",
+    "VirtualService": "gateway",
+    "Gateway": "gateway",
+}
 
 Key = tuple[str, str]  # namespace, name
 
@@ -57,24 +67,40 @@ class Route:
 
 
 @dataclass(frozen=True)
+class Host:
+    """A VirtualService; `tls` where it has an sslConfig."""
+
+    key: Key
+    labels: dict[str, str]
+    tls: bool
+    part: Part
+    routes: list[Route]
+
+
+@dataclass(frozen=True)
 class Table:
     labels: dict[str, str]
     weight: int
     routes: list[Route]
 
 
-def running(objects: Iterable[Object], backends: Iterable[Service]) -> AbstractContextManager[envoy.Gateway]:
-    """Real Envoy with the translation of these objects, in front of these back ends."""
-    return envoy.running(bootstrap, objects, backends)
+def running(
+    objects: Iterable[Object], backends: Iterable[Service], tls: bool | None = None
+) -> AbstractContextManager[envoy.Gateway]:
+    """Real Envoy with the translation of these objects, in front of these back ends; see `bootstrap`."""
+    return envoy.running(partial(bootstrap, tls=tls), objects, backends)
 
 
-def bootstrap(objects: Iterable[Object], services: Services, listen_port: int) -> dict[str, Any]:
+def bootstrap(
+    objects: Iterable[Object], services: Services, listen_port: int, tls: bool | None = None
+) -> dict[str, Any]:
     """The static bootstrap; objects that are not Gloo's are passed over.
 
-    `services` says where kube Services, and the hosts of static Upstreams as ("", host, port), really are.
-    One HTTP listener serves all VirtualServices, those with an sslConfig too.
+    `services` says where kube Services, and hosts outside (of static Upstreams, Lambda, Azure) as ("", host, port),
+    really are. One HTTP listener serves all VirtualServices; with `tls` only those that its Gateways would: those that
+    have an sslConfig, or those that have none.
     """
-    translation = _Translation(services)
+    translation = _Translation(services, tls)
     ours = [item for item in objects if item["apiVersion"].partition("/")[0].endswith("solo.io")]
     for item in ours:
         if item["apiVersion"] != f"{GROUPS.get(item['kind'])}.solo.io/v1":
@@ -86,12 +112,16 @@ def bootstrap(objects: Iterable[Object], services: Services, listen_port: int) -
 
 
 class _Translation:
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, tls: bool | None) -> None:
         self.services = services
+        self.tls = tls
         self.clusters: dict[str, Endpoint] = {}
         self.groups: dict[Key, Part] = {}
         self.tables: dict[Key, Table] = {}
-        self.hosts: list[tuple[Part, list[Route]]] = []
+        self.functions: dict[Key, dict[str, Endpoint]] = {}
+        self.hosts: list[Host] = []
+        self.ports: dict[int, Key] = {}
+        self.taken_by: dict[Key, Key] = {}
         self.delegated_to: set[Key] = set()
         self.read_before: set[tuple[str, Key]] = set()
 
@@ -108,21 +138,39 @@ class _Translation:
         labels = metadata.take("labels", {})
         spec = fields.inner("spec")
         if kind == "Upstream":
-            self.clusters[_cluster_name(key)] = self._upstream(spec)
+            self._upstream(spec, key)
         elif kind == "UpstreamGroup":
             # Gloo fills an empty namespace in on routes only, never here.
             self.groups[key] = self._weighted(spec.each("destinations"), "", spec.where)
         elif kind == "RouteTable":
             self.tables[key] = Table(labels, spec.take("weight", 0), self._routes(spec, namespace))
+        elif kind == "VirtualService":
+            self._virtual_service(spec, key, labels)
         else:
-            self._virtual_service(spec, key)
+            self._gateway(spec, key)
         fields.finish()
 
-    def _upstream(self, spec: Fields) -> Endpoint:
-        if spec.one_of("kube", "static") == "kube":
+    def _upstream(self, spec: Fields, key: Key) -> None:
+        kind = spec.one_of("kube", "static", "aws", "azure", "gcp")
+        if kind in ("aws", "azure"):
+            content = spec.inner(kind)
+            read = aws_functions if kind == "aws" else azure_functions
+            host, found = read(content)
+            endpoint = self._resolve(("", host, 443), content.where)._replace(hostname=host)
+            self.functions[key] = {name: endpoint._replace(filters=filters) for name, filters in found.items()}
+            return
+        self.clusters[_cluster_name(key)] = self._endpoint(spec, kind)
+
+    def _endpoint(self, spec: Fields, kind: str) -> Endpoint:
+        if kind == "kube":
             kube = spec.inner("kube")
             service = kube.take("serviceNamespace"), kube.take("serviceName"), kube.take("servicePort")
             return self._resolve(service, kube.where)
+        if kind == "gcp":
+            gcp = spec.inner("gcp")
+            gcp.skip("audience")  # of the token that is sent along
+            host = gcp.take("host")
+            return self._resolve(("", host, 443), gcp.where)._replace(hostname=host)
         static = spec.inner("static")
         static.skip("useTls", "autoSniRewrite")  # the back ends of tests speak no TLS
         spec.skip("sslConfig")
@@ -140,8 +188,27 @@ class _Translation:
             raise Refused(f"{where}: no Service {service[0]}/{service[1]}:{service[2]}")
         return Endpoint(*self.services[service])
 
-    def _virtual_service(self, spec: Fields, key: Key) -> None:
-        spec.skip("displayName", "sslConfig")
+    def _gateway(self, spec: Fields, key: Key) -> None:
+        """It takes the VirtualServices that it selects of those that speak TLS, or do not, as it does."""
+        spec.skip("bindAddress", "proxyNames")
+        port = spec.take("bindPort")
+        if self.ports.setdefault(port, key) != key:
+            raise Refused(f"{spec.where}: {self.ports[port]} is bound to {port} too")
+        http, tls = spec.inner("httpGateway"), spec.take("ssl", False)
+        wanted = http.take("virtualServiceSelector", {}).items()
+        namespaces = http.take("virtualServiceNamespaces", ["*"])
+        taken = [
+            host.key
+            for host in self.hosts
+            if host.tls == tls and wanted <= host.labels.items() and {"*", host.key[0]} & set(namespaces)
+        ]
+        if not taken:
+            raise Refused(f"{spec.where}: no VirtualService is selected")
+        self.taken_by |= dict.fromkeys(taken, key)
+
+    def _virtual_service(self, spec: Fields, key: Key, labels: dict[str, str]) -> None:
+        spec.skip("displayName")
+        tls = self._tls(spec)
         host = spec.inner("virtualHost")
         options = host.inner("options")
         part = {
@@ -153,7 +220,22 @@ class _Translation:
             part["retry_policy"] = retries(options.inner("retries"))
         if "cors" in options:
             part["typed_per_filter_config"] = cors(options.inner("cors"))
-        self.hosts.append((part, self._routes(host, key[0])))
+        if tls and not all(any(_covers(name, domain) for name in tls) for domain in part["domains"]):
+            raise Refused(f"{spec.where}: the sslConfig is not for all domains")
+        self.hosts.append(Host(key, labels, tls is not None, part, self._routes(host, key[0])))
+
+    def _tls(self, spec: Fields) -> list[str] | None:
+        """The names of which a client must ask for one, none for any; None where no TLS is spoken."""
+        if "sslConfig" not in spec:
+            return None
+        config = spec.inner("sslConfig")
+        secret = config.inner("secretRef")
+        if not all(_ref(secret)):
+            raise Refused(f"{secret.where}: a Secret has a name and a namespace")
+        names: list[str] = config.take("sniDomains", [])
+        if any(":" in name or name == "*" for name in names):
+            raise Refused(f"{config.where}: no client asks for {names}")
+        return names
 
     def _routes(self, owner: Fields, namespace: str) -> list[Route]:
         return [self._route(fields, namespace) for fields in owner.each("routes")]
@@ -210,8 +292,10 @@ class _Translation:
         return {"weighted_clusters": {"clusters": clusters}}
 
     def _destination(self, fields: Fields, namespace: str) -> str:
-        """The name of its cluster."""
+        """The name of its cluster; each function of an Upstream has one of its own."""
         if fields.one_of("upstream", "kube") == "upstream":
+            if "destinationSpec" in fields:
+                return self._function(fields, namespace)
             return self._upstream_cluster(fields.inner("upstream"), namespace)
         kube = fields.inner("kube")
         service = (*_ref(kube.inner("ref")), kube.take("port"))
@@ -219,22 +303,40 @@ class _Translation:
         self.clusters[cluster] = self._resolve(service, kube.where)
         return cluster
 
+    def _function(self, fields: Fields, namespace: str) -> str:
+        key = _ref(fields.inner("upstream"), namespace)
+        spec = fields.inner("destinationSpec")
+        name, filters = called(spec)
+        if name not in self.functions.get(key, {}):
+            raise Refused(f"{spec.where}: the Upstream {key[0]}/{key[1]} has no function {name!r}")
+        endpoint = self.functions[key][name]
+        cluster = f"{_cluster_name(key)}|{name}"
+        self.clusters[cluster] = endpoint._replace(filters=(*endpoint.filters, *filters))
+        return cluster
+
     def _upstream_cluster(self, ref: Fields, namespace: str) -> str:
         key = _ref(ref, namespace)
+        if key in self.functions:
+            raise Refused(f"{ref.where}: a destinationSpec must say which function of {key[0]}/{key[1]}")
         if _cluster_name(key) not in self.clusters:
             raise Refused(f"{ref.where}: no Upstream {key[0]}/{key[1]}")
         return _cluster_name(key)
 
     def virtual_hosts(self) -> Iterator[Part]:
         taken: set[str] = set()
-        for part, routes in self.hosts:
+        for one in self.hosts:
+            if self.ports and one.key not in self.taken_by:
+                raise Refused(f"VirtualService {one.key}: no Gateway takes it")
+            part, routes = one.part, self._flat(one.routes, None, ())
+            if self.tls not in (None, one.tls):
+                continue
             for domain in part["domains"]:
                 if domain in taken or not domain:
                     raise Refused(f"VirtualService {part['name']}: domain {domain!r} is empty or taken")
                 taken.add(domain)
             part["routes"] = [
                 envoy_route(matching, route.kind, route.action, route.options, route.where)
-                for route in self._flat(routes, None, ())
+                for route in routes
                 for matching in route.matchers or (EVERYTHING,)
             ]
             yield part
@@ -267,6 +369,11 @@ class _Translation:
                     found.sort(key=lambda route: min(item.rank() for item in route.matchers or (EVERYTHING,)))
                 flat += found
         return flat
+
+
+def _covers(name: str, domain: str) -> bool:
+    host = domain.partition(":")[0]
+    return name == host or (name.startswith("*.") and host.endswith(name[1:]))
 
 
 def _cluster_name(upstream: Key) -> str:

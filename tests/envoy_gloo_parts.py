@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from envoy import Fields, Refused, UnknownField
+from envoy import Fields, Refused, UnknownField, typed
 from envoy_parts import Condition, Option, Part, filter_settings, fraction, header_to_add, path_match, regex_rewrite
 
 # RFC 3986 pchar, as solo-io/gloo checks paths (ValidateRoutePath); it does not check regexes.
@@ -212,3 +212,64 @@ def _faults(fields: Fields) -> Part:
 def _percentage(fields: Fields) -> Part:
     """An absent percentage is 0, so nothing happens at all."""
     return fraction(fields.take("percentage", 0))
+
+
+# Functions. What Gloo's own filters make of a request is written into it: whom Envoy calls, and what for.
+
+Filters = tuple[Part, ...]
+
+
+def aws_functions(fields: Fields) -> tuple[str, dict[str, Filters]]:
+    """The host of a region's Lambda, and what a call of each of its functions is made of, by its logical name."""
+    fields.skip("awsAccountId", "roleArn")
+    _secret(fields)
+    found: dict[str, Filters] = {}
+    host = f"lambda.{fields.take('region')}.amazonaws.com"
+    for function in fields.each("lambdaFunctions"):
+        name, qualifier = function.take("lambdaFunctionName"), function.take("qualifier", "$LATEST")
+        path = f"/2015-03-31/functions/{name}/invocations?Qualifier={qualifier}"
+        found[function.take("logicalName")] = (_written(":path", path), _written(":authority", host))
+    return host, found
+
+
+def azure_functions(fields: Fields) -> tuple[str, dict[str, Filters]]:
+    """The host of a Function App, and what a call of each of its functions is made of; the request's path is lost."""
+    has_secret = _secret(fields)
+    found: dict[str, Filters] = {}
+    for function in fields.each("functions"):
+        name, level = function.take("functionName"), function.take("authLevel", "Anonymous")
+        if level != "Anonymous" and not has_secret:
+            raise Refused(f"{function.where}: no Secret has the key for {level}")
+        found[name] = (_written(":path", f"/api/{name}" + ("" if level == "Anonymous" else "?code=secret")),)
+    return f"{fields.take('functionAppName')}.azurewebsites.net", found
+
+
+def called(fields: Fields) -> tuple[str, Filters]:
+    """Which function a destinationSpec names, and what of the call it decides."""
+    kind = fields.one_of("aws", "azure")
+    content = fields.inner(kind)
+    if kind == "azure":
+        return content.take("functionName"), ()
+    if not (content.take("requestTransformation", False) and content.take("unwrapAsAlb", False)):
+        raise UnknownField(f"{content.where}: only events of whole requests, answered as to a load balancer")
+    style = {"SYNC": "RequestResponse", "ASYNC": "Event"}[content.take("invocationStyle", "SYNC")]
+    return content.take("logicalName"), (_written("x-amz-invocation-type", style),)
+
+
+def _secret(fields: Fields) -> bool:
+    if "secretRef" not in fields:
+        return False
+    secret = fields.inner("secretRef")
+    if not (secret.take("name") and secret.take("namespace")):
+        raise Refused(f"{secret.where}: a Secret has a name and a namespace")
+    return True
+
+
+def _written(name: str, value: str) -> Part:
+    """A filter that writes a header, which may be the path or the Host."""
+    written = {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    settings = {
+        "@type": typed("filters.http.header_mutation.v3.HeaderMutation"),
+        "mutations": {"request_mutations": [{"append": written}]},
+    }
+    return {"name": "envoy.filters.http.header_mutation", "typed_config": settings}

@@ -210,7 +210,7 @@ def test_an_unknown_field_raises_at_any_level(path: tuple[str | int, ...]) -> No
     ("item", "message"),
     [
         (
-            {"apiVersion": "gateway.solo.io/v1", "kind": "Gateway", "metadata": {"name": "x"}},
+            {"apiVersion": "gateway.solo.io/v1", "kind": "MatchableHttpGateway", "metadata": {"name": "x"}},
             "no translation",
         ),
         (
