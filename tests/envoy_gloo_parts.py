@@ -267,9 +267,6 @@ def _secret(fields: Fields) -> bool:
 
 def _written(name: str, value: str) -> Part:
     """A filter that writes a header, which may be the path or the Host."""
-    written = {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-    settings = {
-        "@type": typed("filters.http.header_mutation.v3.HeaderMutation"),
-        "mutations": {"request_mutations": [{"append": written}]},
-    }
-    return {"name": "envoy.filters.http.header_mutation", "typed_config": settings}
+    code = f"function envoy_on_request(handle) handle:headers():replace({name!r}, {value!r}) end"
+    settings = {"@type": typed("filters.http.lua.v3.Lua"), "default_source_code": {"inline_string": code}}
+    return {"name": "envoy.filters.http.lua", "typed_config": settings}
