@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted(ROOT.glob("dsl-examples/*.yaml"))
 
 SET, ISLAND, COMPONENT = "replicator.dev/set", "replicator.dev/island", "app.kubernetes.io/component"
+KOURIER = "kourier-system/kourier-internal"
 MANAGED_BY = "app.kubernetes.io/managed-by"  # on what the compiler makes, not on what authors bring along
 POD_NAME = "statefulset.kubernetes.io/pod-name"  # the StatefulSet controller puts it on each pod
 
@@ -41,11 +42,16 @@ class Pod(NamedTuple):
 
 
 class Output(NamedTuple):
-    """The objects of an example, and what its source declares to exist outside: (kind, name) and Services' ports."""
+    """The objects of an example, and what its source declares to exist outside: (kind, name), Services' ports, hosts.
+
+    Hosts are patterns: where a name has an expression, anything may stand.
+    """
 
     objects: list[Object]
     external: set[tuple[str, str]]
     services: set[tuple[str, str, int]]
+    hosts: set[str]
+    resting: set[str]  # islands that are not active
 
     def of(self, kind: str) -> list[Object]:
         return [item for item in self.objects if item["kind"] == kind]
@@ -110,19 +116,30 @@ def _documents(text: str) -> list[Object]:
     return list(yaml.safe_load_all(text))
 
 
-def _declared(documents: list[Object]) -> tuple[set[tuple[str, str]], set[tuple[str, str, int]]]:
-    external, services = set(), set()
+def _declared(documents: list[Object]) -> tuple[set[tuple[str, str]], set[tuple[str, str, int]], set[str], set[str]]:
+    external, services, hosts, resting = set(), set(), set(), set()
     for document in documents:
-        for kind, names in document["spec"].get("external", {}).items():
+        spec, own = document["spec"], document["metadata"].get("namespace", "")
+        for kind, names in spec.get("external", {}).items():
             external |= {(kind, name) for name in names}
-        for route in document["spec"].get("routes", []):
+        asked = [one for one in spec.get("implementations", {}).values() if "function" in one]
+        for route in spec.get("routes", []):
             to = route.get("to", [])
-            for destination in to if isinstance(to, list) else [to]:
+            for destination in [*(to if isinstance(to, list) else [to]), route.get("mirror", {})]:
+                asked.append(destination)
                 if "service" in destination:
                     namespace, _, name = destination["service"].rpartition("/")
-                    namespace = namespace or document["metadata"]["namespace"]
-                    services.add((namespace, name, destination.get("port", route.get("port"))))
-    return external, services
+                    services.add((namespace or own, name, destination.get("port", route.get("port"))))
+        for one in asked:
+            function = one.get("function", {})
+            if "knative" in function:
+                namespace, _, name = function["knative"].get("ingress", KOURIER).partition("/")
+                services.add((namespace, name, function["knative"].get("port", 80)))
+            if host := one.get("host") or function.get("gcp", {}).get("host"):
+                hosts.add(".+".join(map(re.escape, re.split(r"\{\{.*?\}\}", host))))
+        islands = spec.get("islands", {})
+        resting |= {f"{document['metadata']['name']}-{key}" for key, one in islands.items() if "state" in one}
+    return external, services, hosts, resting
 
 
 @pytest.fixture(scope="module", params=EXAMPLES, ids=lambda example: str(example.stem))
@@ -285,39 +302,69 @@ def test_stateful_sets_have_governing_services(output: Output) -> None:
 
 
 def test_upstreams_lead_to_services(output: Output) -> None:
-    """Or, of an island outside of the cluster, to the host that its Services are other names for."""
+    """Or, of an island outside of the cluster, to the host that its Services are other names for; or to a function."""
     ports = output.ports()
     hosts = {
-        (item["spec"]["externalName"], port["port"])
-        for item in output.of("Service")
-        if item["spec"].get("type") == "ExternalName"
-        for port in _ports(item)
+        item["spec"]["externalName"] for item in output.of("Service") if item["spec"].get("type") == "ExternalName"
     }
     for upstream in output.of("Upstream"):
-        if static := upstream["spec"].get("static"):
-            assert {(host["addr"], host["port"]) for host in static["hosts"]} <= hosts
-            continue
-        kube = upstream["spec"]["kube"]
-        assert (kube["serviceNamespace"], kube["serviceName"], kube["servicePort"]) in ports
+        spec = upstream["spec"]
+        for host in spec.get("static", {}).get("hosts", [spec["gcp"]] if "gcp" in spec else []):
+            name = host.get("addr") or host["host"]
+            assert name in hosts or any(re.fullmatch(pattern, name) for pattern in output.hosts), name
+        if kube := spec.get("kube"):
+            assert (kube["serviceNamespace"], kube["serviceName"], kube["servicePort"]) in ports
+
+
+def _routes(output: Output) -> Iterator[Object]:
+    for service in output.of("VirtualService"):
+        yield from service["spec"]["virtualHost"]["routes"]
+    for table in output.of("RouteTable"):
+        yield from table["spec"]["routes"]
+
+
+def _key(reference: Object) -> tuple[str, str]:
+    return reference["namespace"], reference["name"]
 
 
 def test_routes_lead_somewhere(output: Output) -> None:
+    """An Upstream that no route uses is of an island that is not active: only routes change with that."""
     ports = output.ports()
-    upstreams = {_identity(upstream)[2:] for upstream in output.of("Upstream")}
-    used = set()
-    for service in output.of("VirtualService"):
-        for route in service["spec"]["virtualHost"]["routes"]:
-            action = route.get("routeAction", {})
-            destinations = [one["destination"] for one in action.get("multi", {}).get("destinations", [])]
-            for destination in [*destinations, *filter(None, [action.get("single")])]:
-                if "kube" in destination:
-                    reference = destination["kube"]["ref"]
-                    assert (reference["namespace"], reference["name"], destination["kube"]["port"]) in ports
-                else:
-                    reference = destination["upstream"]
-                    assert (reference["namespace"], reference["name"]) in upstreams
-                    used.add((reference["namespace"], reference["name"]))
-    assert used == upstreams, "an Upstream that no route uses"
+    upstreams = {_identity(upstream)[2:]: upstream["spec"] for upstream in output.of("Upstream")}
+    groups = {_identity(group)[2:]: group["spec"]["destinations"] for group in output.of("UpstreamGroup")}
+    tables = {_identity(table)[2:]: _labels(table) for table in output.of("RouteTable")}
+    used, delegated = set(), set()
+    for route in _routes(output):
+        action, delegate = route.get("routeAction", {}), route.get("delegateAction", {})
+        if "ref" in delegate:
+            delegated.add(_key(delegate["ref"]))
+        if selector := delegate.get("selector"):
+            chosen = {key for key, labels in tables.items() if selector["labels"].items() <= labels.items()}
+            assert chosen
+            assert {namespace for namespace, _ in chosen} <= set(selector["namespaces"])
+            delegated |= chosen
+        shared = groups[_key(action["upstreamGroup"])] if "upstreamGroup" in action else []
+        weighted = [*action.get("multi", {}).get("destinations", []), *shared]
+        for destination in [*(one["destination"] for one in weighted), *filter(None, [action.get("single")])]:
+            if "kube" in destination:
+                assert (*_key(destination["kube"]["ref"]), destination["kube"]["port"]) in ports
+                continue
+            used.add(_key(destination["upstream"]))
+            spec = upstreams[_key(destination["upstream"])]
+            called = destination.get("destinationSpec", {})
+            assert called.keys() == spec.keys() & {"aws", "azure"}
+            for vendor, listed, name in (
+                ("aws", "lambdaFunctions", "logicalName"),
+                ("azure", "functions", "functionName"),
+            ):
+                if vendor in called:
+                    assert called[vendor][name] in [one[name] for one in spec[vendor][listed]]
+        if shadowing := route.get("options", {}).get("shadowing"):
+            used.add(_key(shadowing["upstream"]))
+    assert delegated == tables.keys()
+    assert used <= upstreams.keys()
+    for _, name in upstreams.keys() - used:
+        assert any(f"-{island}-" in name for island in output.resting), "an Upstream that no route uses"
 
 
 def _is_custom(item: Object) -> bool:

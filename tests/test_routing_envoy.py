@@ -1316,6 +1316,7 @@ REFUSED = {
         'match: {path: {regex: "/old/.*"}}, redirect: {prefix: /new}'
     ),
     "a delay of no time": one_route("to: {island: cart/eu}, fault: {delay: {duration: 0s}}"),
+    "a header that the proxy writes last": one_route("to: {island: cart/eu}, headers: {response: {remove: [Server]}}"),
     "a line break in a header": one_route('to: {island: cart/eu}, headers: {request: {set: {a: "b\\nc"}}}'),
     "a percent sign that an expression makes": dsl(
         WEB,

@@ -399,7 +399,7 @@ class _Compiler:
             made: list[tuple[str, Text]] = []
             for name, value in values.items.items() if isinstance(values, MappingNode) else ():
                 assert isinstance(values, MappingNode) and isinstance(value, Scalar)
-                self.header_name(name, values.key_place(name), seen)
+                self.header_name(name, values.key_place(name), seen, of)
                 content = self.texts.header(value)
                 if not content:
                     self.say("R0706", f"the header `{name}` has no value", value.place, "remove takes a header away")
@@ -409,16 +409,18 @@ class _Compiler:
         gone: list[str] = []
         for one in removed.items if isinstance(removed, SequenceNode) else ():
             assert isinstance(one, Scalar)
-            self.header_name(one.text, one.place, seen)
+            self.header_name(one.text, one.place, seen, of)
             gone.append(one.text.lower())
         return HeaderChange(given["add"], given["set"], tuple(sorted(gone)))
 
-    def header_name(self, name: str, place: Place, seen: dict[str, str]) -> None:
+    def header_name(self, name: str, place: Place, seen: dict[str, str], of: str) -> None:
         lowered = name.lower()
         if not is_header(name):
             self.say("R0706", f"`{name}` is no header's name", place)
         elif lowered == "host" or lowered.startswith((":", "x-envoy-")):
             self.say("R0706", f"the header `{name}` is the proxy's own", place, "rewrite: {host: …} changes the Host")
+        elif of == "response" and lowered == "server":  # Envoy writes its own last (server_header_transformation)
+            self.say("R0706", "the proxy writes its own name into `server`, whatever it was", place, "remove this")
         elif lowered in seen:
             self.say("R0706", f"the header `{lowered}` is changed twice", place)
         seen[lowered] = name
