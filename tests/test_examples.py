@@ -318,7 +318,7 @@ def test_upstreams_lead_to_services(output: Output) -> None:
 
 def _routes(output: Output) -> Iterator[Object]:
     for service in output.of("VirtualService"):
-        yield from service["spec"]["virtualHost"]["routes"]
+        yield from service["spec"].get("virtualHost", {}).get("routes", ())
     for table in output.of("RouteTable"):
         yield from table["spec"]["routes"]
 
@@ -367,8 +367,25 @@ def test_routes_lead_somewhere(output: Output) -> None:
         assert any(f"-{island}-" in name for island in output.resting), "an Upstream that no route uses"
 
 
+def test_istios_routes_lead_somewhere(output: Output) -> None:
+    """To a port of a Service or of a ServiceEntry, of which none is without use, or to a delegate."""
+    known = {(f"{name}.{namespace}.svc.cluster.local", port) for namespace, name, port in output.ports()}
+    entries = [item["spec"] for item in output.of("ServiceEntry")]
+    outside = {(host, port["number"]) for entry in entries for host in entry["hosts"] for port in entry["ports"]}
+    services = [item for item in output.of("VirtualService") if "istio" in item["apiVersion"]]
+    used, delegates = set(), set()
+    for rule in (rule for item in services for rule in item["spec"]["http"]):
+        for one in (*rule.get("route", ()), *rule.get("mirrors", ())):
+            used.add((one["destination"]["host"], one["destination"]["port"]["number"]))
+        if "delegate" in rule:
+            delegates.add((rule["delegate"]["namespace"], rule["delegate"]["name"]))
+    assert used <= known | outside
+    assert outside <= used
+    assert delegates == {_identity(item)[2:] for item in services if "hosts" not in item["spec"]}
+
+
 def _is_custom(item: Object) -> bool:
-    groups = (".solo.io/", ".kruise.io/", ".example.com/", "gateway.networking.k8s.io/", ".kgateway.dev/")
+    groups = (".solo.io/", ".istio.io/", ".kruise.io/", ".example.com/", "gateway.networking.k8s.io/", ".kgateway.dev/")
     return any(group in item["apiVersion"] for group in groups)
 
 
