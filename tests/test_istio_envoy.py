@@ -19,8 +19,9 @@ def running(objects: list[Object], outside: Iterable[Service] = ()) -> AbstractC
 def test_requests_get_their_answers(name: str, delegation: str) -> None:
     case = CASES[name]
     text = delegated(case, delegation)
-    if told(text):
-        assert "redirect" in name, told(text)
+    if found := told(text):
+        apart = delegation == "island" and all(one.startswith("R0712") for one in found)
+        assert apart or "redirect" in name, found
         return
     with running(compiled(text), case.outside) as gateway:
         assert ask_all(gateway, case.expected) == case.expected

@@ -89,10 +89,12 @@ EVERY_CASE = [
 
 
 def test_most_cases_are_for_istio_too() -> None:
-    """What the table of features refuses are redirects."""
+    """What the table of features refuses are redirects; islands that overlap are not delegated one by one."""
     refused = [name for name, case in CASES.items() if told(delegated(case, "none"))]
     assert all("redirect" in name for name in refused)
-    assert len(EVERY_CASE) == 3 * (len(CASES) - len(refused))
+    alone = [told(delegated(case, "island")) for case in CASES.values()]
+    overlapping = [found for found in alone if found and all(one.startswith("R0712") for one in found)]
+    assert len(EVERY_CASE) == 3 * (len(CASES) - len(refused)) - len(overlapping)
 
 
 # No loose ends
