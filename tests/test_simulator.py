@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from replicator.pipeline import Options, Source, build
 from replicator.routing.answers import Answer
 from replicator.routing.regexes import NotSimulated, matches
-from replicator.routing.requests import BadRequest, normal, of_url
+from replicator.routing.requests import BadRequest, merged, normal, of_url
 from replicator.routing.simulator import Simulator
 
 TYPE = """
@@ -295,6 +295,15 @@ def test_a_normal_path_has_no_dot_segments(path: str) -> None:
 def test_a_normal_path_stays_as_it_is(path: str) -> None:
     assert normal(path) == path
     assert normal(f"{path}/x/..") == f"{path}/"
+
+
+def test_gateways_of_gateway_api_merge_slashes() -> None:
+    """As kgateway and Envoy Gateway set Envoy's `merge_slashes`; the others leave slashes alone."""
+    of_gateway_api = "provider: gateway-api, gateway: {name: public, namespace: edge},"
+    route = "{match: {path: {exact: /a/b}}, to: {island: cart/eu}}"
+    assert ask(simulator(routing(route, of_gateway_api)), "//a//b").path == "/a/b"
+    assert ask(simulator(routing(route)), "//a//b").kind == "no route"
+    assert [merged(path) for path in ("/", "//", "///", "/a//", "//a/b")] == ["/", "//", "//", "/a/", "/a/b"]
 
 
 NOT_REQUESTS = [

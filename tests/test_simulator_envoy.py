@@ -66,7 +66,7 @@ PROVIDERS = {
 }
 
 ROUTINGS, REQUESTS = 13, 50  # behind each Envoy, and to each of them
-REFUSED = {"R0708", "R0711"}  # what a provider cannot do; another may
+REFUSED = {"R0708", "R0711", "R0713"}  # what a provider cannot do; another may
 UNWANTED = {"R0702", "R0712"}  # a Routing with a route that no request reaches, or islands that overlap
 
 

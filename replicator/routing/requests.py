@@ -1,8 +1,8 @@
 """Requests as a proxy sees them before it looks for a route: paths are normal, names of headers are in lower case.
 
 As Envoy does it with `normalize_path`, which the gateways of all providers switch on: dot segments are resolved, `%XX`
-of a letter, a digit or `-._~` is that character, and what is no character of a path is escaped. Slashes are not merged,
-`%2F` stays, and the query is left alone.
+of a letter, a digit or `-._~` is that character, and what is no character of a path is escaped. `%2F` stays, and the
+query is left alone. Only some merge slashes, too (`merged`).
 """
 
 from __future__ import annotations
@@ -124,6 +124,13 @@ def normal(path: str) -> str:
         elif number == len(segments) - 1:
             made.append("")
     return "/" + "/".join(made)
+
+
+def merged(path: str) -> str:
+    """A normal path as Envoy merges its slashes (`merge_slashes`); of nothing but slashes, two stay."""
+    if "//" not in path:
+        return path
+    return f"/{'/'.join(filter(None, path.split('/')))}{'/' if path.endswith('/') else ''}"
 
 
 def _unescaped(segment: str) -> str:

@@ -17,7 +17,7 @@ from replicator.routing.answers import Answer, Destination, Tried, destination
 from replicator.routing.destinations import fixed
 from replicator.routing.fulfilment import Shortfall, fulfils, shortfalls
 from replicator.routing.regexes import NotSimulated
-from replicator.routing.requests import Request
+from replicator.routing.requests import Request, merged
 from replicator.routing.rules import Backend, Condition, Forward, HeaderChange, Redirect, Respond, Rule, Table
 from replicator.sources import assemble
 from replicator.tree import Text
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from replicator.expander.islands import Island
 
 _WITH_PORTS = ("gloo", "gloo-enterprise")  # whose proxies compare hosts with their ports
+_MERGING = ("gateway-api", "kgateway")  # whose proxies (kgateway, Envoy Gateway) merge slashes
 _DEFAULT_PORTS = {"https": ":80", "http": ":443"}  # what a redirect to a scheme takes away from the host
 
 
@@ -94,6 +95,8 @@ class Simulator:
         if host is None:
             return Answer(request, "no host", gateway, status=404, problem=f"no Routing has the host `{request.host}`")
         table = host.table
+        if table.column in _MERGING:
+            request = request._replace(path=merged(request.path))
         answer = Answer(
             request,
             "no route",
