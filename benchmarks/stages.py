@@ -13,10 +13,12 @@ import workload
 from replicator import check, identity, links, pipeline, proofs
 from replicator.parser import decode, schema, source
 from replicator.pipeline import Source, build
+from replicator.routing import analysis
 
 READING = ((source, "load"),)
 CHECKING = ((schema, "judge"), (decode, "decode"), (check, "check"))
 PROVING = ((links, "resolve"), (pipeline, "bind"), (identity, "clashes"), (proofs, "shared_values"))
+ANALYSING = tuple((analysis, name) for name in ("unreachable", "overlapping", "unique_hosts"))
 MANY = 10_000
 
 
@@ -31,18 +33,21 @@ def lines(rounds: int) -> list[str]:
         "many": workload.by_count(MANY),
         "one shape": workload.by_shapes(MANY, 1),
         "three shapes": workload.by_shapes(MANY, 3),
+        "two ways": workload.by_two_ways(MANY),
     }
-    taken: dict[str, list[float]] = {"reading": [], "checking": [], "proving": [], "shapes": []}
+    taken: dict[str, list[float]] = {"reading": [], "checking": [], "proving": [], "shapes": [], "analysing": []}
     for _ in range(rounds + 1):  # the first fills caches
         taken["reading"].append(_stages(texts["keyed"], READING) / megabytes)
         taken["checking"].append(_stages(texts["keyed"], CHECKING) / megabytes)
         taken["proving"].append(_stages(texts["many"], PROVING) / _stages(texts["one"], PROVING))
+        taken["analysing"].append(_stages(texts["two ways"], ANALYSING) / _whole(texts["two ways"]))
         taken["shapes"].append(_whole(texts["three shapes"]) / _whole(texts["one shape"]))
     medians = {name: statistics.median(values[1:]) for name, values in taken.items()}
     return [
         _judged("reading a MB of keys", medians["reading"], 0.2, " s"),
         _judged("checking a MB of keys", medians["checking"], 0.05, " s"),
         _judged(f"proving {MANY:,} islands over proving one", medians["proving"], 1.2, ""),
+        _judged(f"analysing two routes of {MANY:,} islands over building them", medians["analysing"], 0.05, ""),
         _judged(f"building {MANY:,} islands of three shapes over those of one", medians["shapes"], 1.3, ""),
     ]
 

@@ -69,6 +69,16 @@ def by_count(count: int) -> str:
     return _document(f"  replicas: {count}\n", "0")
 
 
+def by_two_ways(count: int) -> str:
+    """Islands by number, with a route by path beside that by header."""
+    by_path = """\
+    - name: by-path
+      each: cart
+      match: {path: {prefix: "/i/{{ island.key }}"}}
+"""
+    return by_count(count).replace("  routes:\n", f"  routes:\n{by_path}")
+
+
 def by_keys(keys: list[str]) -> str:
     """Islands by key, with nothing of their own."""
     return _document("  islands:\n" + "".join(f"    {key}: {{}}\n" for key in keys), keys[0])

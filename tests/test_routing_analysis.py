@@ -440,7 +440,11 @@ def test_two_islands_of_one_host() -> None:
 
 def test_a_host_that_is_none_for_an_island() -> None:
     text = two("{{ island.key ~ '_' }}.example.com", "b.example.com")
-    assert {one.code for one in found_in(text)} <= {"R0706"}
+    assert {one.code for one in found_in(text)} == {"R0706"}
+
+
+def test_a_virtual_host_for_each_of_no_islands() -> None:
+    assert not said(two(f"{KEY}.example.com", "b.example.com").replace("islands: {a: {}, b: {}}", "replicas: 0"))
 
 
 # Delegation

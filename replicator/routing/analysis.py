@@ -465,7 +465,8 @@ def unique_hosts(tables: Iterable[Table]) -> Iterator[Diagnostic]:
         gateway = table.gateway
         where = (gateway.namespace, gateway.name) if gateway is not None else ("", "")
         key = (table.provider, *where)
-        claims += (_Claim(table, host, patterns.bare(host), key) for host in table.hosts)
+        if not table.over or table.islands[table.over]:
+            claims += (_Claim(table, host, patterns.bare(host), key) for host in table.hosts)
     varying = [claim for claim in claims if not patterns.is_known(claim.host)]
     joined = {id(claim) for claim in claims if patterns.is_known(claim.host)}
     for one, other in product(varying, claims):
