@@ -682,6 +682,13 @@ def test_all_islands_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compared.number <= 8 * MANY
 
 
+def test_the_routes_of_each_virtual_host_are_joined_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = _Counted(monkeypatch, algebra, "_path_includes")
+    routes = [{"match": {"path": {"prefix": f"/{KEY}/{number}"}}, "respond": 404} for number in range(100)]
+    assert not said(dsl("replicas: 50", routes, "each: s", '["{{ island.key }}.example.com"]'))
+    assert compared.number <= 50 * 100 * 3
+
+
 def test_many_routes_are_not_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = _Counted(monkeypatch, algebra, "_path_includes")
     routes: list[dict[str, Any]] = [

@@ -229,35 +229,61 @@ class _Values:
 
 def _in_virtual_hosts(table: Table, forms: Sequence[Sequence[_Form]]) -> Iterator[Diagnostic]:
     """Of a virtual host for each island: its routes are compared with each other, at once where no value decides."""
-    fixed: Index[_Form] = Index()
     every = [form for of_rule in forms for form in of_rule]
+    fixed: Index[_Entry] = Index()
     for form in every:
         if not form.varies:
-            fixed.add(form.condition, form)
-    varying = [form for form in every if form.varies]
+            fixed.add(form.condition, _Entry(form.order, 0, form.number, form.rule, None))
+    known = {form[:2]: _verdict(fixed, form, form.condition) for form in every if not form.varies}
+    joined = _joined_within(every, fixed)
+    left: list[Sequence[_Form]] = []
     for of_rule in forms:
-        if not of_rule:
-            continue
-        rule = of_rule[0].rule
-        earlier: list[tuple[_Form, list[_Form]]] = []
-        for form in of_rule:
-            among = every if form.varies else [*(one for _, one in fixed.contributing(form.condition)), *varying]
-            before = (one for one in among if one[:2] < form[:2])
-            those = _needed(form, [one for one in before if patterns.may_contribute(one.condition, form.condition)])
-            if those:
-                earlier.append((form, those))
-        differ = any(one.varies for form, those in earlier for one in (form, *those))
-        islands: Iterable[Island | None] = (None,) if not differ else table.islands[table.over]
-        for island in islands if earlier else ():
-            with suppress(Failure):
-                verdicts = {form.number: _verdict_within(form, those, island) for form, those in earlier}
-                yield from _told(rule, island, verdicts)
+        verdicts = {form.number: known[form[:2]] for form in of_rule if form[:2] in known}
+        told = list(_told(of_rule[0].rule, None, verdicts))
+        yield from told
+        hidden = any(one.severity == "error" for one in told)
+        if not hidden and any(form[:2] in joined for form in of_rule):
+            left.append(of_rule)
+    for island in table.islands[table.over] if left else ():
+        with suppress(Failure):  # told when its text is made
+            index: Index[_Entry] = Index()
+            filled = {form[:2]: form.fill(island) for form in every if form[:2] in joined}
+            for form in every:
+                if form[:2] in joined:
+                    index.add(filled[form[:2]], _Entry(form.order, 0, form.number, form.rule, None))
+            for of_rule in left:
+                verdicts = {
+                    form.number: _verdict(index, form, filled[form[:2]]) if form[:2] in joined else known[form[:2]]
+                    for form in of_rule
+                    if form[:2] in joined or form[:2] in known
+                }
+                yield from _told(of_rule[0].rule, island, verdicts)
 
 
-def _verdict_within(form: _Form, earlier: Iterable[_Form], island: Island | None) -> tuple[Condition, _Verdict]:
-    condition = form.fill(island)
-    others = [(one.fill(island), _Entry(one.order, 0, one.number, one.rule, None)) for one in earlier]
-    return condition, _takers(condition, others)
+def _joined_within(forms: Sequence[_Form], fixed: Index[_Entry]) -> set[tuple[int, int]]:
+    """The matches of one virtual host that have to be compared for each island."""
+    varying = [form for form in forms if form.varies]
+    if len(varying) * len(forms) > MOST_PAIRS:
+        return {form[:2] for form in forms}
+    by_rank = {form[:2]: form for form in forms}
+    joined: set[tuple[int, int]] = set()
+    for target in forms:
+        before = (one for one in (forms if target.varies else varying) if one[:2] < target[:2])
+        found = [one for one in before if patterns.may_contribute(one.condition, target.condition)]
+        if found and not target.varies:
+            entries = (entry for _, entry in fixed.contributing(target.condition))
+            found += (
+                by_rank[entry.order, entry.number] for entry in entries if entry.rank < (target.order, 0, target.number)
+            )
+        found = _needed(target, found)
+        if found and (target.varies or any(one.varies for one in found)):
+            joined |= {target[:2], *(one[:2] for one in found)}
+    return joined
+
+
+def _verdict(index: Index[_Entry], form: _Form, condition: Condition) -> tuple[Condition, _Verdict]:
+    own = (form.order, 0, form.number)
+    return condition, _takers(condition, [one for one in index.contributing(condition) if one[1].rank < own])
 
 
 def _takers(condition: Condition, earlier: list[_Taker]) -> _Verdict:
