@@ -479,14 +479,20 @@ def _intersection(one: str, other: str) -> str:
 
 
 def _refuse_ties(host: str, routes: list[Route]) -> None:
-    """Between matches of different HTTPRoutes that one request can meet, a tie is decided by the time of creation."""
+    """Between matches of different HTTPRoutes that one request can meet, a tie is decided by the time of creation.
+
+    It is none where a more specific match takes the requests that meet both.
+    """
     peers = defaultdict(list)
     for route in routes:
         of_regex = route.match.kind == "RegularExpression"
         peers[route.match.rank(), "" if of_regex else route.match.path, route.match.method].append(route)
     for group in itertools.chain.from_iterable(_apart(tied, frozenset()) for tied in peers.values()):
         for one, other in itertools.combinations(group, 2):
-            if one.owner != other.owner and one.part != other.part and one.match.overlaps(other.match):
+            if one.owner == other.owner or one.part == other.part or not one.match.overlaps(other.match):
+                continue
+            above = (route.match for route in routes if route.match.rank() < one.match.rank())
+            if not any(match.takes_from(one.match, other.match) for match in above):
                 raise Refused(f"{host}: {one.where} and {other.where} tie, and the older HTTPRoute wins")
 
 

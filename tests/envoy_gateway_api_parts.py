@@ -60,6 +60,16 @@ class Match(NamedTuple):
                 return False
         return True
 
+    def takes_from(self, one: "Match", other: "Match") -> bool:
+        """Whether every request that meets both of two matches meets this one, as far as their conditions tell."""
+        both = {*one.headers, *other.headers}, {*one.query, *other.query}
+        return (
+            (self.kind, self.path) in ((one.kind, one.path), (other.kind, other.path))
+            and self.method in ("", one.method, other.method)
+            and both[0].issuperset(self.headers)
+            and both[1].issuperset(self.query)
+        )
+
 
 def _both_can_hold(one: Condition, other: Condition) -> bool:
     if one.regex and other.regex:

@@ -162,6 +162,14 @@ def test_a_tie_with_one_outcome_or_of_other_hosts_is_none() -> None:
         bootstrap(routes, NOWHERE, 0)
 
 
+def test_a_more_specific_match_decides_a_tie() -> None:
+    one, other, both = (path("/x", headers=given) for given in (ONE, TWO, ONE + TWO))
+    second = http_route([rule(other, "b")], "b")
+    bootstrap([http_route([to("a", matches=[one, both])], "a"), second], NOWHERE, 0)
+    beside = path("/x", headers=headers(a="1", c="3"))
+    refused([http_route([to("a", matches=[one, beside])], "a"), second], "tie, and the older HTTPRoute wins")
+
+
 def test_ties_are_found_among_many_routes() -> None:
     """And without comparing each with each: the values of a header that all name tell them apart."""
     routes = [
