@@ -126,8 +126,11 @@ TABLE: dict[str, str] = {
     "emitters.istio": "diagnostics durations emitters.istio_registry kinds routing.header_values routing.rules"
     " routing.string_prefixes tree",
     "emitters.gateway_kgateway": "durations routing.rules",
-    "emitters.gateway_api": "diagnostics durations emitters.gateway_kgateway kinds names routing.header_values"
-    " routing.precedence routing.rules sources tree yaml_text",
+    "emitters.gateway_objects": "diagnostics emitters.gateway_kgateway names routing.rules sources tree",
+    "emitters.gateway_rules": "diagnostics durations emitters.gateway_kgateway emitters.gateway_objects names"
+    " routing.header_values routing.precedence routing.rules sources tree yaml_text",
+    "emitters.gateway_api": "diagnostics emitters.gateway_kgateway emitters.gateway_objects emitters.gateway_rules"
+    " kinds routing.precedence routing.rules tree",
     # All of it, and the outside world.
     "pipeline": "binder check context definitions diagnostics emitters.resources expander expander.islands"
     " expander.members expander.values foreign gather identity kinds links model parser.decode parser.schema"
