@@ -113,22 +113,24 @@ def _paths_disjoint(one: Condition, other: Condition) -> bool:
 _BEGIN = re.compile(r"\^?([A-Za-z0-9/_~:@!&',;=% -]*)([*?{]?)")
 
 
-def _begin(content: str, op: str) -> str:
-    """What every text begins with that is a text, is under it, or matches it as a regular expression."""
+def _begin(content: str, op: str) -> tuple[str, bool]:
+    """What every text begins with that is a text, is under it, or matches it; and whether nothing may follow."""
     if op != "regex":
-        return content
+        return content, op == "exact"
     found = _BEGIN.match(content)
     if found is None or "|" in content:
-        return ""
-    return found[1][:-1] if found[2] else found[1]
+        return "", False
+    return found[1][:-1] if found[2] else found[1], found.end() == len(content) and not found[2]
 
 
 def _begin_apart(one: str, op: str, other: str, other_op: str) -> bool:
     """Whether a text cannot begin as both say. A whole text must itself begin as the other says."""
-    first, second = _begin(one, op), _begin(other, other_op)
-    if op == "exact":
+    (first, whole), (second, other_whole) = _begin(one, op), _begin(other, other_op)
+    if whole and other_whole:
+        return first != second
+    if whole:
         return not first.startswith(second)
-    return not second.startswith(first) and (other_op == "exact" or not first.startswith(second))
+    return not second.startswith(first) and (other_whole or not first.startswith(second))
 
 
 def _tests_disjoint(one: tuple[Test, ...], other: tuple[Test, ...]) -> bool:

@@ -277,7 +277,10 @@ class _Compiler:
             return _Verdict(tie=True)
         if both is None:
             return _Verdict(problem="no one match says both, for a regular expression is in the way")
-        return _Verdict(_narrowed(match, both), tie=_rank(both) == _rank(its))
+        narrowed = _narrowed(match, both)
+        if narrowed is None:
+            return _Verdict(problem="a regular expression has no prefix that could be rewritten")
+        return _Verdict(narrowed, tie=_rank(both) == _rank(its))
 
     def settle(self, row: Row, one: int, later: Row, other: Match, their: int, verdict: _Verdict) -> None:
         """Do what a verdict says, for one island of each or (without a number) for all."""
@@ -375,10 +378,12 @@ def _rank(condition: Condition) -> tuple[int, int, bool, int, int]:
     return kind, length, bool(condition.methods), len(condition.headers), len(condition.query)
 
 
-def _narrowed(match: Match, both: Condition) -> Match:
-    """A part of a match: where its path is a longer one, so is what takes its place."""
+def _narrowed(match: Match, both: Condition) -> Match | None:
+    """A part of a match: where its path is a longer one, so is what takes its place; None where it is not known."""
     if match.rewrite is None or match.condition.path_op != "prefix":
         return Match(both, match.rewrite)
+    if both.path_op == "regex":
+        return Match(both) if match.condition.path == match.rewrite else None
     path, prefix, rewrite = (value_of(one) for one in (both.path, match.condition.path, match.rewrite))
     if (both.path_op, path) == ("prefix", prefix) or (path == prefix and prefix != "/"):
         return Match(both, match.rewrite)
