@@ -11,7 +11,7 @@ from replicator.expander.islands import Island, Plan, SetPlan, island_place
 from replicator.expression.template import Call, Expr, Path, Template, parse
 from replicator.expression.values import MAX_TEXT, OMIT, STRUCTURAL, Failure, Kind, text_of
 from replicator.kinds import CLUSTER_SCOPED
-from replicator.model import IslandType, Resource, TypePort, Unit
+from replicator.model import IslandType, Resource, Serverless, TypePort, Unit
 from replicator.names import Rule
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar, Sequence
@@ -637,11 +637,17 @@ def not_offered(island: Island, port: TypePort) -> Failure | None:
     if implementation is None or implementation.number(port.name) is not None:
         return None
     message = f"the island `{island.path}` is `{implementation.name}`, which does not offer the port `{port.name}`"
+    hint = f"it offers {', '.join(implementation.ports)}"
+    if isinstance(implementation, Serverless):
+        message = (
+            f"the island `{island.path}` is the function `{implementation.name}`, and has no address in the cluster"
+        )
+        hint = "call it by the host of a Routing, or give the island another implementation"
     related = (
         Related("the implementation", implementation.place),
         Related("the island that is called", island_place(island)),
     )
-    return Failure(message, f"it offers {', '.join(implementation.ports)}", "R0303", *related)
+    return Failure(message, hint, "R0303", *related)
 
 
 def _digits(number: Leaf) -> str | Hole:

@@ -58,7 +58,8 @@ def _by_island(built: Built) -> Iterator[tuple[str, bytes]]:
             yield f"{rows.plan.path}/_shared.yaml", b"".join(text for _, text in rows.shared)
         if built.wants("islands"):
             for one in rows.islands(built.selected):
-                yield f"{_stem(one.island)}.yaml", one.whole()
+                if content := one.whole():  # an island that is a function has no objects
+                    yield f"{_stem(one.island)}.yaml", content
     if built.wants("routing"):
         by_name = {rows.plan.path: rows for rows in built.sets}
         for owner, group in groupby(built.routing, key=lambda one: one.owner):

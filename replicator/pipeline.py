@@ -95,6 +95,8 @@ class Built(NamedTuple):
                 namespaced = kind.partition(".")[0] not in CLUSTER_SCOPED
                 for name in (scalar.text for scalar in names):
                     found[kind, f"{where if namespaced and '/' not in name else ''}{name}"] = None
+        for secret in (secret for table in self.tables for secret in table.secrets()):
+            found["Secret", f"{secret.namespace}/{secret.name}"] = None
         return sorted(found)
 
     def texts(self) -> Iterator[bytes]:

@@ -4,6 +4,8 @@ import pytest
 from test_gloo_output import gloo_objects, named, of_kind, routes
 from test_routing_envoy import STRAIGHT, compile_text, compiled, dsl, island_set, routing
 
+from replicator.layout import files
+
 WITH_FUNCTIONS = """
 apiVersion: replicator.dev/v1alpha1
 kind: IslandType
@@ -230,6 +232,40 @@ def test_islands_in_their_own_regions() -> None:
     islands = "islands: {eu: {implementation: lambda}, us: {implementation: lambda}}"
     objects = gloo_objects(dsl(text, island_set("cart", islands), routing(EACH)))
     assert [item["spec"]["aws"]["region"] for item in of_kind("Upstream", objects)] == ["eu-1", "us-1"]
+
+
+CALLER = """
+apiVersion: replicator.dev/v1alpha1
+kind: IslandType
+metadata: {name: front}
+spec: {units: {web: {image: "front:1", env: {CART: "{{ address(set='cart', port='http') }}"}}}}
+"""
+
+
+def test_a_function_has_no_address_for_other_islands() -> None:
+    """It is said where it is called; an island that is none may be called all the same."""
+    islands = "islands: {eu: {}, us: {implementation: lambda}}"
+    text = dsl(
+        WITH_FUNCTIONS, CALLER, island_set("cart", islands), island_set("front", "islands: {KEY: {}}", of_type="front")
+    )
+    assert told(text.replace("KEY", "eu")) == []
+    [found] = compile_text(text.replace("KEY", "us")).diagnostics
+    assert found.message == "the island `cart/us` is the function `lambda`, and has no address in the cluster"
+    assert found.place is not None
+    assert "address(" in text.replace("KEY", "us").splitlines()[found.place.line - 1]
+
+
+def test_an_island_that_is_a_function_has_no_file() -> None:
+    built = compile_text(
+        dsl(WITH_FUNCTIONS, island_set("cart", "islands: {eu: {}, us: {implementation: lambda}}"), routing(EACH))
+    )
+    assert [path for path, _ in files(built, "island")] == ["cart/eu.yaml", "_routing/front.yaml"]
+
+
+def test_secrets_of_functions_and_hosts_must_be_there_already() -> None:
+    text = dsl(WITH_FUNCTIONS, island_set("cart", f"islands: {{{KEYS}}}"), routing(EACH))
+    text = text.replace("  hosts:", "  tls: {secret: certs/shop}\n  hosts:")
+    assert compile_text(text).external == [("Secret", "certs/shop"), ("Secret", "edge/aws"), ("Secret", "keys/azure")]
 
 
 def test_one_azure_secret() -> None:

@@ -295,6 +295,14 @@ class Table(NamedTuple):
         islands = self.islands.get(over, ())
         return islands[0].plan.cases() if islands else []
 
+    def secrets(self) -> Iterator[SecretName]:
+        """The Secrets that the proxy reads: of certificates and of functions."""
+        if self.tls is not None:
+            yield self.tls.secret
+        for backend in self.backends():
+            if isinstance(backend.function, (Aws, Azure)) and backend.function.secret is not None:
+                yield backend.function.secret
+
     def backends(self, straight: bool = False) -> Iterator[Backend]:
         """Every backend once, those of whole Sets first; one island's is left out where its whole Set is there.
 
