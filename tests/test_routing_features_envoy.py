@@ -451,3 +451,68 @@ WRITTEN: Mapping[str, str] = {
 def test_the_custom_resource_definitions_hold(text: str) -> None:
     objects: list[Object] = compiled(text)
     assert problems(objects) == []
+
+
+CELLS = """
+apiVersion: replicator.dev/v1alpha1
+kind: IslandType
+metadata: {name: region}
+spec:
+  sets:
+    cell: {type: web, islands: {a: {}, b: {state: drained}, c: {state: draining}}, drained: {status: 410, body: moved}}
+"""
+
+
+@pytest.mark.parametrize("delegation", DELEGATIONS)
+def test_states_of_islands_inside_islands(delegation: str) -> None:
+    routes = """
+    - {name: cell, each: world/cell, match: {path: {prefix: "/{{ parent.key }}/{{ island.key }}"}}}
+    - {name: rest, to: {spread: world/cell}}
+    """
+    text = dsl(WEB, CELLS, island_set("world", "islands: {eu: {}, us: {}}", of_type="region"), routing(routes))
+    expected = {
+        "/eu/a": "shop/world-eu-cell-a-web:80 /eu/a",
+        "/us/b/x": "410 moved",
+        "/us/c": "shop/world-us-cell-c-web:80 /us/c",
+    }
+    with running(compiled(spec(text, f"delegation: {delegation}"))) as gateway:
+        assert ask_all(gateway, expected) == expected
+        assert {ask(gateway, "/") for _ in range(40)} == {f"shop/world-{key}-cell-a-web:80 /" for key in ("eu", "us")}
+
+
+@pytest.mark.parametrize("delegation", DELEGATIONS)
+def test_a_spread_over_functions_and_pods(delegation: str) -> None:
+    """The Host follows the destination, and so does the call of a function."""
+    islands = "islands: {eu: {}, lambda: {implementation: lambda}, run: {implementation: run}}"
+    text = spec(
+        dsl(WITH_FUNCTIONS, island_set("cart", islands), routing("- {name: all, to: {spread: cart}}")),
+        f"delegation: {delegation}",
+    )
+    with running(compiled(text), OUTSIDE) as gateway:
+        assert {ask(gateway, "/") for _ in range(80)} == {
+            "shop/cart-eu-web:80 /",
+            CALLED["/lambda/x"],
+            "/run.a.run.app:443 / host:run.a.run.app",
+        }
+
+
+def test_several_hosts_and_wildcards() -> None:
+    text = dsl(
+        spec(
+            routing("- respond: 200", "one", '["{{ island.key }}.example.com", "*.{{ island.key }}.example.com"]'),
+            "each: book",
+        ),
+        WEB,
+        BOOK,
+        routing("- respond: 203", "two", "['*.example.com', example.com]"),
+    )
+    expected = {
+        "/ host:eu.example.com": "200",
+        "/ host:x.us.example.com": "200",
+        "/ host:de.example.com": "203",
+        "/ host:example.com": "203",
+        "/ host:example.org": "404",
+    }
+    with running(compiled(text)) as gateway:
+        answers = ask_all(gateway, expected)
+    assert {request: answer.split(" ")[0] for request, answer in answers.items()} == expected
