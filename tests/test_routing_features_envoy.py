@@ -516,3 +516,27 @@ def test_several_hosts_and_wildcards() -> None:
     with running(compiled(text)) as gateway:
         answers = ask_all(gateway, expected)
     assert {request: answer.split(" ")[0] for request, answer in answers.items()} == expected
+
+
+@pytest.mark.parametrize("delegation", DELEGATIONS)
+def test_the_route_above_is_for_all_paths_below(delegation: str) -> None:
+    """Gloo drops a route whose path does not begin with that of the route which delegates to it."""
+    match = f'[{{path: {{prefix: "/ab/{KEY}"}}}}, {{path: {{exact: "/ab-{KEY}"}}}}, {{path: {{prefix: "/b/x/{KEY}"}}}}]'
+    text = dsl(WEB, BOOK, routing(f"- {{name: book, each: book, match: {match}}}"))
+    expected = {
+        f"{path}": f"shop/book-{path[-2:]}-web:80 {path}"
+        for path in ("/ab/eu", "/ab/us", "/ab-eu", "/b/x/us", "/b/x/eu")
+    }
+    with running(compiled(spec(text, f"delegation: {delegation}"))) as gateway:
+        assert ask_all(gateway, expected) == expected
+
+
+def test_no_islands_have_no_virtual_hosts() -> None:
+    text = routing("- {}", hosts=f'["{KEY}.example.com"]')
+    objects = compiled(dsl(WEB, island_set("book", "replicas: 0"), spec(text, "each: book")))
+    assert [item["kind"] for item in objects] == []
+
+
+def test_a_namespace_of_a_gateway_is_one() -> None:
+    text = spec(routing("- respond: 200"), "gateway: {name: a, namespace: x.y}")
+    assert [one.code for one in compile_text(text).diagnostics] == ["R0304"]

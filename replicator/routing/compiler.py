@@ -166,8 +166,8 @@ class _Compiler:
             )
         if "section" in data:
             self.use("gateway.section", node.key_place("section"))
-        for field in ("name", "namespace"):
-            if field in data and not names.is_subdomain(data[field]):
+        for field, fits in (("name", names.is_subdomain), ("namespace", names.is_label)):
+            if field in data and not fits(data[field]):
                 self.say("R0304", f"`{data[field]}` is no {field} of a Gateway", node.items[field].place)
         made = create.data if isinstance(create, MappingNode) else {}
         if create is not None:
