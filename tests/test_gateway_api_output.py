@@ -261,6 +261,12 @@ def test_a_route_that_begins_an_object_needs_a_name() -> None:
     assert errors(island_set("replicas: 20"), routing(no_name)) == ["R0202"]
 
 
+def test_rules_of_one_name() -> None:
+    exact = f"{{name: by-header-cart-eu, match: {{path: {{exact: /a}}}}, {TO}}}"
+    assert errors(island_set(), routing(f"{BY_HEADER}, {exact}")) == ["R0707"]
+    assert errors(island_set(), routing(f"{BY_HEADER}, {exact.replace('cart-eu', 'cart-ap')}")) == []
+
+
 def test_matches_are_counted_too() -> None:
     paths = ", ".join(f"{{path: {{exact: /{number}}}}}" for number in range(60))
     routes = ", ".join(f"{{name: r{n}, match: [{paths.replace('/', f'/{n}/')}], {TO}}}" for n in range(3))

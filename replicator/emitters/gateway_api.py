@@ -68,6 +68,7 @@ class _Emitter:
     def emit(self) -> None:
         order, problems = compiled(self.table, self.objects.kgateway)
         self.objects.found += problems
+        self.one_name_each()
         if not problems:
             self.routes(order.rows)
             self.ties(order.ties)
@@ -77,6 +78,21 @@ class _Emitter:
         self.gateway()
 
     # HTTPRoutes
+
+    def one_name_each(self) -> None:
+        """The rules of an HTTPRoute have different names: those of islands are `<route>-<island>`."""
+
+        def named(rule: Rule) -> set[str]:
+            islands = self.table.islands[rule.over] if rule.over else ()
+            return {f"{rule.route}-{island.name}" for island in islands} if rule.over else {rule.route}
+
+        for rule in self.table.rules:
+            start = f"{rule.route}-" if rule.over and rule.route else "-"
+            for other in self.table.rules if start != "-" else ():
+                if other.route.startswith(start) and (both := named(rule) & named(other)):
+                    message = f"two rules of the HTTPRoute would have the name `{min(both)}`"
+                    related = Related("the other one is of this route", other.place)
+                    self.say("R0707", message, rule.place, "another name for one of the routes", related)
 
     def routes(self, rows: Sequence[Row]) -> None:
         table = self.table
