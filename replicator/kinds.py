@@ -32,6 +32,10 @@ _ROUTING_ORDER = (
 _ROUTING_RANK = {kind: rank for rank, kind in enumerate(_ROUTING_ORDER)}
 
 
+# Of routing objects: those that stand in the namespaces of others, in each under one name.
+ELSEWHERE = frozenset(("ReferenceGrant",))
+
+
 # Kinds of Kubernetes' own whose objects are in no namespace.
 CLUSTER_SCOPED = frozenset(
     (

@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import groupby
 
+from replicator import tree
 from replicator.expander.islands import Island
+from replicator.kinds import ELSEWHERE
 from replicator.pipeline import Built
+from replicator.sources import assemble
 from replicator.stamp import RoutingObject, SetRows
 from replicator.tree import Manifest
 
@@ -112,12 +115,14 @@ def _apart(directory: str, objects: Sequence[tuple[Manifest, str, bytes]]) -> It
 def _routing_objects(built: Built, rows: Mapping[str, SetRows]) -> Iterator[tuple[str, bytes]]:
     for one in built.routing:
         directory = f"_routing/{one.owner}"
+        kind, full = one.manifest.kind, one.manifest.name
+        if kind in ELSEWHERE:
+            full = tree.text(one.manifest.namespace, ".", full)
         if not one.manifest.over:
-            yield f"{directory}/{_file(one.manifest.kind, _known(one.manifest))}", b"".join(one.texts(rows))
+            yield f"{directory}/{_file(kind, assemble(full, None))}", b"".join(one.texts(rows))
             continue
-        for island, text in zip(one.islands(rows), one.texts(rows), strict=True):
-            name = "".join(part if isinstance(part, str) else island.name for part in one.manifest.name)
-            yield f"{directory}/{_file(one.manifest.kind, name)}", text
+        for island, content in zip(one.islands(rows), one.texts(rows), strict=True):
+            yield f"{directory}/{_file(kind, assemble(full, island))}", content
 
 
 def _known(manifest: Manifest) -> str:

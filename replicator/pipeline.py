@@ -264,7 +264,7 @@ def _tables(
     """The neutral tables of all Routings, for their own providers unless another is given."""
     from replicator.routing import analysis
     from replicator.routing.compiler import compile_routing
-    from replicator.routing.features import one_azure_secret
+    from replicator.routing.features import one_azure_secret, one_gateway_at_a_port
 
     tables = []
     for routing in sorted(project.routings, key=lambda one: natural(one.name)):
@@ -277,6 +277,7 @@ def _tables(
             found += analysis.not_analysed(table) if options.notes else ()
     found += analysis.unique_hosts(tables)
     found += one_azure_secret(tables)
+    found += one_gateway_at_a_port(tables)
     return tables
 
 

@@ -106,6 +106,8 @@ def route_options(fields: Fields, upstream_cluster: Callable[[Fields], str]) -> 
         mirror = {
             "cluster": upstream_cluster(shadowing.inner("upstream")),
             "runtime_fraction": {"default_value": _percentage(shadowing)},
+            "disable_shadow_host_suffix_append": shadowing.take("disableShadowHostSuffixAppend", False),
+            "host_rewrite_literal": shadowing.take("hostRewriteLiteral", ""),
         }
         found["shadowing"] = Option(action={"request_mirror_policies": [mirror]})
     return found

@@ -121,7 +121,7 @@ TABLE: dict[str, str] = {
     "emitters.gloo_upstreams": "routing.rules tree",
     "emitters.gloo_routes": "durations emitters.gloo_upstreams routing.header_values routing.rules"
     " routing.string_prefixes tree",
-    "emitters.gloo": "diagnostics emitters.gloo_routes emitters.gloo_upstreams kinds routing.rules tree",
+    "emitters.gloo": "diagnostics emitters.gloo_routes emitters.gloo_upstreams kinds names routing.rules tree",
     "emitters.istio_registry": "diagnostics routing.rules tree",
     "emitters.istio": "diagnostics durations emitters.istio_registry kinds routing.header_values routing.rules"
     " routing.string_prefixes tree",
@@ -136,7 +136,7 @@ TABLE: dict[str, str] = {
     " expander.members expander.values foreign gather identity kinds links model parser.decode parser.schema"
     " parser.source"
     " parser.stored proofs sizes stamp tree yaml_text",
-    "layout": "expander.islands pipeline stamp tree",
+    "layout": "expander.islands kinds pipeline sources stamp tree",
     "crds": "parser.schema tree yaml_text",
     "report": "diagnostics",
     "junit": "report routing.trials",

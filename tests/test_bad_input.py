@@ -981,8 +981,8 @@ ROUTES = [
             island_set("type: app\nislands: {b-c: {}}", name="a", namespace="one"),
             island_set("type: app\nislands: {c: {}}", name="a-b", namespace="two"),
             routing(
-                "hosts: [a.b]\nroutes:\n- {match: {path: {prefix: /a}}, to: {spread: a}}\n- {to: {spread: a-b}}",
-                name="‸front",
+                "hosts: [a.b]\nroutes:\n- {match: {path: {prefix: /a}}, to: {spread: a}}\n- {to: ‸{spread: a-b}}",
+                name="front",
             ),
         ),
         "R0507/R0707",
@@ -1387,7 +1387,7 @@ LARGE = [
 TOO_LARGE_TO_STORE = {
     "a scalar of 4 MB": unit(f"env: {{A: {LONG * 40}}}"),
     "a scalar of 4 MB with an expression": unit(f'env: {{A: "{{{{ island.key }}}}{LONG * 40}"}}'),
-    "120,000 arguments": unit(f"args: [{'a, ' * 120_000}b]"),
+    "130,000 arguments": unit(f"args: [{'abcdefghij, ' * 130_000}b]"),
 }
 
 LARGE_AND_FINE = {

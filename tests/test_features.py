@@ -81,6 +81,7 @@ ASKING = {
     "redirect.stripQuery": Asking("- {match: {path: {exact: /a}}, redirect: {path: /b, stripQuery: true}}"),
     "retries": Asking(f"- {{{TO}, retries: {{attempts: 2}}}}"),
     "fault": Asking(f"- {{{TO}, fault: {{abort: {{status: 503, percent: 1}}}}}}"),
+    "mirror.host": Asking(f"- {{{TO}, mirror: {{host: archive.example.net}}}}"),
     "mirror": Asking(f"- {{{TO}, mirror: {{island: cart/us}}}}"),
     "cors": Asking(f"- {{{TO}, cors: {{allowOrigins: ['https://a.example.com']}}}}"),
     "headers": Asking(f"- {{{TO}, headers: {{request: {{set: {{x: z}}}}}}}}"),
@@ -161,3 +162,38 @@ def test_what_is_written_passes_the_crds(name: str, column: str) -> None:
         return
     objects = list(yaml.load_all(b"".join(built.texts()), yaml.CSafeLoader))
     assert problems(objects) == []
+
+
+def two(first: str, second: str) -> Built:
+    """Two Routings for Gloo, with these Gateways."""
+    text = TYPE.replace("ISLANDS", "{eu: {}, us: {}}")
+    for number, gateway in enumerate((first, second)):
+        routing = ROUTING.replace("name: shop, namespace: edge", f"name: r{number}, namespace: n{number}")
+        text += f"{routing}  hosts: [h{number}.example.com]\n  gateway: {gateway}\n  routes: [{{{TO}}}]\n"
+    return build([Source("dsl.yaml", text.encode())])
+
+
+@pytest.mark.parametrize("create", ["{}", "{port: 8080}"])
+def test_a_port_of_gloo_has_one_gateway(create: str) -> None:
+    [found] = errors(two("{create: {}}", f"{{name: other, create: {create}}}"))
+    assert (found.code, [one.message for one in found.related]) == ("R0708", ["the other one"])
+    assert not errors(two("{create: {}}", "{name: other, create: {port: 8081}}"))
+
+
+def test_a_gateway_that_one_routing_makes_is_for_others_too() -> None:
+    built = two("{name: public, create: {}}", "{name: public, namespace: n0}")
+    assert not errors(built)
+    objects = list(yaml.load_all(b"".join(built.texts()), yaml.CSafeLoader))
+    [gateway] = [item["spec"]["httpGateway"] for item in objects if item["kind"] == "Gateway"]
+    labels = [item["metadata"]["labels"] for item in objects if item["kind"] == "VirtualService"]
+    [(name, value)] = gateway["virtualServiceSelector"].items()
+    assert [one[name] for one in labels] == [value, value]
+    assert gateway["virtualServiceNamespaces"] == ["*"]
+
+
+def test_an_island_that_a_provider_cannot_reach_names_its_implementation() -> None:
+    lambda_type = TYPE.replace("knative: {service: fn/hello}", "aws: {region: eu-west-1, function: f}")
+    text = lambda_type.replace("ISLANDS", "{eu: {}, fn: {implementation: knative}}") + ROUTING
+    text += "  provider: istio\n  hosts: [a.example.com]\n  gateway: {name: public}\n  routes: [{to: {spread: cart}}]\n"
+    [told] = errors(build([Source("dsl.yaml", text.encode())]))
+    assert [(one.message, one.place.line) for one in told.related] == [("an island may be this implementation", 10)]

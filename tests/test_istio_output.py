@@ -637,18 +637,18 @@ def test_hosts_that_speak_http2(app: str, expected: dict[str, str]) -> None:
             routing("- respond: 200", gateway="gateway: {name: a.b}"),
             "R0708: Istio takes no Gateway with dots in its name by a route: `a.b`",
         ),
-        (to_service("timeout: 0.5ms"), "R0708: Istio cannot do this: it counts time in whole milliseconds"),
+        (to_service("timeout: 0.5ms"), "R0708: not in Istio: it counts time in whole milliseconds"),
         (
             to_service("retries: {attempts: 1, perTryTimeout: 1.2345s}"),
-            "R0708: Istio cannot do this: it counts time in whole milliseconds",
+            "R0708: not in Istio: it counts time in whole milliseconds",
         ),
         (
             to_service("cors: {allowOrigins: ['*'], maxAge: 0s}"),
-            "R0708: Istio cannot do this: `maxAge` is at least a second",
+            "R0708: not in Istio: `maxAge` is at least a second",
         ),
         (
             to_service("cors: {allowOrigins: ['*'], allowMethods: [PURGE]}"),
-            "R0708: Istio cannot do this: `allowMethods` has no PURGE",
+            "R0708: not in Istio: `allowMethods` has no PURGE",
         ),
         (
             dsl(

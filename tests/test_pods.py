@@ -49,7 +49,8 @@ def run(text: str) -> Built:
 
 def compiled(units: str, spec: str, params: str = "{}", namespace: str = "shop") -> dict[tuple[str, str], Object]:
     built = run(dsl(units, spec, params, namespace))
-    assert built.diagnostics == []
+    # A large group is stored, but not applied without --server-side.
+    assert [one for one in built.diagnostics if one.code != "R0710"] == []
     objects = list(yaml.safe_load_all(b"".join(built.texts())))
     found = {(item["kind"], item["metadata"]["name"]): item for item in objects}
     assert len(found) == len(objects)

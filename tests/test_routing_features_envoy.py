@@ -1,6 +1,7 @@
 """What routes can do beyond matches and destinations, written for Gloo and run in a real Envoy."""
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -343,12 +344,30 @@ def test_faults(percent: int) -> None:
 
 @pytest.mark.parametrize("gloo", ["", STRAIGHT], ids=["upstream", "kube"])
 def test_mirrored_requests_are_answered_by_the_destination(gloo: str) -> None:
-    """That the copy arrives is for the proxy; here, that it has a place to go to and changes no answer."""
     text = one("mirror: {island: book/us, percent: 50}", gloo)
     objects = compiled(text)
     assert [item["metadata"]["name"] for item in of_kind("Upstream", objects)][-1] == "front-book-us-http"
     with running(objects) as gateway:
         assert {ask(gateway, "/") for _ in range(20)} == {"shop/book-eu-web:80 /"}
+
+
+@pytest.mark.parametrize(
+    ("mirror", "service", "host"),
+    [
+        ("island: book/us", "shop/book-us-web:80", "example.com"),
+        ("host: a.example.net, tls: false", "/a.example.net:80", "a.example.net"),
+    ],
+)
+def test_copies_arrive_with_their_host(mirror: str, service: str, host: str) -> None:
+    """That of the request, without what Envoy puts behind it by itself; a host outside sees its own."""
+    objects = compiled(one(f"mirror: {{{mirror}}}"))
+    with running(objects, [("", "a.example.net", 80)]) as gateway:
+        ask(gateway, "/x")
+        patience = time.monotonic() + 10
+        while len(gateway.received) < 2 and time.monotonic() < patience:
+            time.sleep(0.01)
+        found = {seen.service: (seen.path, seen.headers["host"]) for seen in gateway.received}
+    assert found == {"shop/book-eu-web:80": ("/x", "example.com"), service: ("/x", host)}
 
 
 # Virtual hosts

@@ -364,7 +364,7 @@ class _Emitter:
         made: dict[str, Any] = {
             "name": "https" if tls else "http",
             "hostname": hosts[0] if len(hosts) == 1 else ...,
-            "port": (gateway.port if tls or plain else 0) or (HTTPS if tls else HTTP),
+            "port": gateway.port if tls or plain else HTTP,
             "protocol": "HTTPS" if tls else "HTTP",
         }
         if tls and table.tls is not None:

@@ -11,12 +11,13 @@ from replicator.diagnostics import Diagnostic
 from replicator.emitters.gloo_routes import destinations, goes_straight, group_name, is_shared, routes
 from replicator.emitters.gloo_upstreams import metadata, namespace_of, upstream
 from replicator.kinds import routing_rank
-from replicator.routing.rules import Condition, Forward, Gateway, Rule, Table, alike
+from replicator.names import MAX_LABEL
+from replicator.routing.rules import PORTS, Condition, Forward, Gateway, Rule, Table, alike
 from replicator.tree import List, Manifest, Map, Origin, Repeat, Text, Tree, mapping, text
 
 _GATEWAY, _GLOO = "gateway.solo.io/v1", "gloo.solo.io/v1"
-_ROUTE = "replicator.dev/route"
-_PLAIN, _TLS = 8080, 8443  # where Gloo's proxy listens
+_ROUTE, _OF_GATEWAY = "replicator.dev/route", "replicator.dev/gateway"
+_PLAIN, _ = PORTS["gloo"]
 
 
 def emit(table: Table) -> tuple[list[Manifest], list[Diagnostic]]:
@@ -25,6 +26,9 @@ def emit(table: Table) -> tuple[list[Manifest], list[Diagnostic]]:
     if gateway is not None and gateway.create and gateway.port == _PLAIN and tls is not None and tls.redirect:
         message = f"the port {_PLAIN} of the Gateway is that of the redirect to https"
         return [], [Diagnostic("R0708", message, gateway.place, hint="create: {port: 8443}, or leave `redirect` out")]
+    if gateway is not None and len(gateway.name) > MAX_LABEL:
+        message = f"the Gateway's name has {len(gateway.name)} characters: VirtualServices carry it in a label"
+        return [], [Diagnostic("R0506", message, gateway.place, hint=f"at most {MAX_LABEL}")]
     made = [_virtual_service(table, of) for of in alike(table.cases(table.over), lambda case: _actions(table, case))]
     made += (one for rule in table.rules if _delegates(table, rule) for one in _route_tables(table, rule))
     made += _groups(table)
@@ -72,7 +76,14 @@ def _virtual_service(table: Table, of: frozenset[str]) -> Manifest:
         "sslConfig": _ssl(table),
         "virtualHost": {"domains": [*table.hosts], "routes": List(tuple(listed))},
     }
-    return _manifest(table, _GATEWAY, "VirtualService", table.object_name, spec, over=table.over, cases=of)
+    labels = _host_labels(table)
+    name = table.object_name
+    return _manifest(table, _GATEWAY, "VirtualService", name, spec, labels=labels, over=table.over, cases=of)
+
+
+def _host_labels(table: Table) -> dict[str, str]:
+    """What a Gateway of Gloo, which chooses its virtual hosts itself, can choose them by."""
+    return {_OF_GATEWAY: table.gateway.name} if table.gateway is not None else {}
 
 
 def _ssl(table: Table) -> Any:
@@ -93,13 +104,13 @@ def _to_https(table: Table) -> Manifest:
     route = {"matchers": [{"prefix": "/"}], "redirectAction": redirect}
     spec = {"virtualHost": {"domains": [*table.hosts], "routes": [route]}}
     name = text(table.object_name, "-redirect")
-    return _manifest(table, _GATEWAY, "VirtualService", name, spec, over=table.over)
+    return _manifest(table, _GATEWAY, "VirtualService", name, spec, labels=_host_labels(table), over=table.over)
 
 
 def _gateways(table: Table, gateway: Gateway) -> list[Manifest]:
     """The listeners; Gloo reads those in its own namespace, and one speaks TLS or does not."""
     plain = table.tls is None
-    made = [_gateway(table, gateway, (gateway.name,), gateway.port or (_PLAIN if plain else _TLS), not plain)]
+    made = [_gateway(table, gateway, (gateway.name,), gateway.port, not plain)]
     if table.tls is not None and table.tls.redirect:
         made.append(_gateway(table, gateway, (f"{gateway.name}-redirect",), _PLAIN, False))
     return made
@@ -112,8 +123,8 @@ def _gateway(table: Table, gateway: Gateway, name: Text, port: int, tls: bool) -
         "ssl": tls,
         "proxyNames": ["gateway-proxy"],
         "httpGateway": {
-            "virtualServiceSelector": {"replicator.dev/routing": table.name},
-            "virtualServiceNamespaces": [table.namespace],
+            "virtualServiceSelector": {_OF_GATEWAY: gateway.name},  # of any Routing that names it
+            "virtualServiceNamespaces": ["*"],
         },
     }
     return _manifest(table, _GATEWAY, "Gateway", name, spec, gateway.namespace)

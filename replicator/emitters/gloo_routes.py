@@ -159,8 +159,13 @@ def _options(table: Table, action: Forward, rewrite: Text | None) -> dict[str, A
             "perTryTimeout": seconds(action.retries["perTryTimeout"]) if "perTryTimeout" in action.retries else ...,
         }
     if action.mirror is not None:
-        reference = {"name": action.mirror.backend.name, "namespace": namespace_of(table)}
-        options["shadowing"] = {"upstream": reference, "percentage": action.mirror.percent}
+        options["shadowing"] = {
+            "upstream": {"name": action.mirror.backend.name, "namespace": namespace_of(table)},
+            "percentage": action.mirror.percent,
+            # The Host of a copy is the request's, without the `-shadow` that Envoy puts behind it by itself.
+            "disableShadowHostSuffixAppend": True,
+            "hostRewriteLiteral": action.mirror.backend.authority or ...,
+        }
     if action.fault is not None:
         options["faults"] = _faults(action.fault)
     if action.cors is not None:

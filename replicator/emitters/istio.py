@@ -35,7 +35,7 @@ from replicator.routing.rules import (
 from replicator.routing.string_prefixes import Matcher
 from replicator.tree import Hole, List, Manifest, Map, Origin, Repeat, Text, Tree, mapping, text, tree
 
-_HTTP, _HTTPS = 80, 443
+_HTTP = 80
 
 
 def emit(table: Table) -> tuple[list[Manifest], list[Diagnostic]]:
@@ -63,10 +63,10 @@ def _gateway(table: Table) -> Iterator[Manifest]:
         return
     hosts = List((Repeat(_hosts(table), table.over),) if table.over else _hosts(table))
     if tls is None:
-        servers = [{"port": _port(gateway.port or _HTTP, "http"), "hosts": hosts}]
+        servers = [{"port": _port(gateway.port, "http"), "hosts": hosts}]
     else:
         settings = {"mode": "SIMPLE", "credentialName": tls.secret.name}
-        servers = [{"port": _port(gateway.port or _HTTPS, "https"), "tls": settings, "hosts": hosts}]
+        servers = [{"port": _port(gateway.port, "https"), "tls": settings, "hosts": hosts}]
         if tls.redirect:
             servers.insert(0, {"port": _port(_HTTP, "http"), "tls": {"httpsRedirect": True}, "hosts": hosts})
     spec = {"selector": dict(gateway.selector), "servers": servers}
@@ -331,7 +331,7 @@ def _refused(table: Table) -> Iterator[Diagnostic]:
             yield Diagnostic("R0708", message, use.place, hint="name the hosts, or leave `mesh` out")
     for rule in table.rules:
         for message, hint in _refused_of(rule):
-            yield Diagnostic("R0708", f"Istio cannot do this: {message}", rule.place, hint=hint)
+            yield Diagnostic("R0708", f"not in Istio: {message}", rule.place, hint=hint)
 
 
 def _refused_of(rule: Rule) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from replicator.routing.features import column_of, refusals
 from replicator.routing.matches import condition, names_island, tells_apart
 from replicator.routing.rules import (
     EVERYTHING,
+    PORTS,
     Action,
     Aws,
     Azure,
@@ -79,8 +80,8 @@ class _Compiler:
         self.whole = self.destinations.set_of(routing.each) if routing.each is not None else None
         self.over: set[str] = set()
 
-    def use(self, feature: str, place: Place, detail: str = "") -> None:
-        self.uses.append(Use(feature, place, detail))
+    def use(self, feature: str, place: Place, detail: str = "", inside: Place | None = None) -> None:
+        self.uses.append(Use(feature, place, detail, inside))
 
     def table(self) -> Table:
         routing = self.routing
@@ -181,7 +182,7 @@ class _Compiler:
             create=create is not None,
             of_class=made.get("class", ""),
             selector=made.get("selector", {"istio": "ingressgateway"}),
-            port=made.get("port", 0),
+            port=made.get("port", PORTS[self.provider][self.routing.tls is not None]),
             section=data.get("section", ""),
         )
 
@@ -464,6 +465,8 @@ class _Compiler:
             self.say("R0202", "a mirror names nothing", route.mirror.place, "one of: island, service, host")
             return None
         backend = self.destinations.one(route.mirror, own)
+        if backend is not None and backend.authority:
+            self.use("mirror.host", route.mirror.place)
         return Mirror(backend, route.mirror.node.data.get("percent", 100)) if backend is not None else None
 
     def fault(self, node: MappingNode | None) -> Fault | None:

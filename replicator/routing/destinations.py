@@ -248,7 +248,7 @@ class Destinations:
 
     def _external(self, plan: SetPlan, known: External, port: TypePort, backend: Backend) -> Backend | None:
         """An island outside of the cluster: its host, for a proxy has no endpoints of its Services."""
-        self.use("host", backend.place)
+        self.use("host", backend.place, inside=known.place)
         first = next(island for island in plan.islands if island.implementation == known.name)
         failure = not_offered(first, port)
         if failure is not None:
@@ -272,7 +272,7 @@ class Destinations:
             return self._only(content, known.name, rule, place)
 
         namespace = context.namespace or (self.routing.metadata.namespace,)
-        made = self._called(known.call, full, place, Reader(context.text, ruled), namespace)
+        made = self._called(known.call, full, place, Reader(context.text, ruled), namespace, known.place)
         self.texts.found += context.found[before:]
         return made
 
@@ -331,9 +331,23 @@ class Destinations:
             return text(f"{self.routing.name}-", ISLAND_NAME, f"-{slug}" if slug else "")
         return (f"{self.routing.name}-{slug}",)
 
-    def _called(self, call: FunctionCall, full: Text, place: Place, reader: Reader, namespace: Text) -> Backend | None:
-        """The backend of a function; `namespace` is that of a Knative Service which names none."""
+    def _called(
+        self,
+        call: FunctionCall,
+        full: Text,
+        place: Place,
+        reader: Reader,
+        namespace: Text,
+        inside: Place | None = None,
+    ) -> Backend | None:
+        """The backend of a function; `namespace` is that of a Knative Service which names none.
+
+        `inside` is where the implementation is written that it is.
+        """
         fields = call.node.items
+
+        def use(feature: str) -> None:
+            self.use(feature, place, inside=inside)
 
         def value(field: str, rule: names.Rule) -> Text:
             node = fields.get(field)
@@ -344,11 +358,11 @@ class Destinations:
         function: Function
         if call.vendor == "aws":
             url = value("url", names.HOST)
-            self.use("function.aws.url" if url else "function.aws", place)
+            use("function.aws.url" if url else "function.aws")
             if "account" in data or "role" in data:
-                self.use("function.aws.account", place)
+                use("function.aws.account")
             if not url and "account" not in data:
-                self.use("function.aws.unaccounted", place)
+                use("function.aws.unaccounted")
             role = fields.get("role")
             if isinstance(role, Scalar):
                 self.texts.ruled((role.text,), names.ROLE, role.place)
@@ -365,16 +379,16 @@ class Destinations:
             return backend._replace(function=function, host=url, authority=url)
         if call.vendor == "azure":
             level: Any = data.get("authLevel", "Function")
-            self.use("function.azure.anonymous" if level == "Anonymous" else "function.azure", place)
+            use("function.azure.anonymous" if level == "Anonymous" else "function.azure")
             app = value("app", names.AZURE_APP)
             function = Azure(app, value("function", names.AZURE_FUNCTION), level, self.secret(fields.get("secret")))
             host = text(app, ".azurewebsites.net")
             return backend._replace(function=function, host=host, authority=host)
         if call.vendor == "gcp":
-            self.use("function.gcp.audience" if "audience" in data else "function.gcp", place)
+            use("function.gcp.audience" if "audience" in data else "function.gcp")
             host = value("host", names.HOST)
             return backend._replace(function=Gcp(value("audience", names.NOT_EMPTY)), host=host, authority=host)
-        self.use("function.knative", place)
+        use("function.knative")
         return self._knative(call, backend, reader, namespace)
 
     def _knative(self, call: FunctionCall, backend: Backend, reader: Reader, namespace: Text) -> Backend | None:

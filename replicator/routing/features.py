@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from replicator.diagnostics import Diagnostic, Place, Related
-from replicator.routing.rules import Azure, SecretName, Table, Use
+from replicator.routing.rules import PORTS, Azure, SecretName, Table, Use
 
 COLUMNS = {
     "gloo": "Gloo Edge",
@@ -52,7 +52,25 @@ def refusals(uses: Iterable[Use], column: str) -> Iterator[Diagnostic]:
         if isinstance(cell, No):
             detail = f" ({use.detail})" if use.detail else ""
             message = f"not in {COLUMNS[column]}: {cell.reason}{detail}"
-            yield Diagnostic("R0708", message, use.place, hint=cell.way_out)
+            related = (Related("an island may be this implementation", use.inside),) if use.inside is not None else ()
+            yield Diagnostic("R0708", message, use.place, hint=cell.way_out, related=related)
+
+
+def one_gateway_at_a_port(tables: Iterable[Table]) -> Iterator[Diagnostic]:
+    """Gloo refuses two Gateways at one port of a proxy; other providers' may share one."""
+    first: dict[int, Place] = {}
+    for table in tables:
+        gateway = table.gateway
+        if table.provider != "gloo" or gateway is None or not gateway.create:
+            continue
+        redirected = [PORTS["gloo"][0]] if table.tls is not None and table.tls.redirect else []
+        for port in (gateway.port, *redirected):
+            earlier = first.setdefault(port, gateway.place)
+            if earlier is not gateway.place:
+                message = f"two Gateways of Gloo listen at the port {port}"
+                related = (Related("the other one", earlier),)
+                hint = "gateway: {name: …}, as the other Routing calls it, shares it; or create: {port: …}"
+                yield Diagnostic("R0708", message, gateway.place, hint=hint, related=related)
 
 
 def one_azure_secret(tables: Iterable[Table]) -> Iterator[Diagnostic]:
@@ -88,6 +106,7 @@ _ONE_PATH = No(
     "the path of an Azure function takes the place of the request's, for all destinations of the route",
     "give the function a route of its own",
 )
+_COPIED = No("a copy sees the Host of the request, and this host needs its own", "mirror to a Service")
 _NATIVE = No("it does not invoke Lambda functions by itself", "give the function its `url` (a Function URL)")
 _KEYED = No("it cannot send the key that the function asks for", "authLevel: Anonymous, or provider gloo")
 _SIGNED = No("it does not sign requests with an identity token", "leave `audience` out, or provider gateway-api")
@@ -164,6 +183,14 @@ FEATURES: dict[str, Feature] = {
     "fault": Feature(
         "`fault`",
         {"gateway-api": No("there is no fault injection", _OTHERS), "kgateway": "TrafficPolicy, by whole percents"},
+    ),
+    "mirror.host": Feature(
+        "`mirror` to a host outside of the cluster",
+        {
+            "gloo": "to an Upstream",
+            "gloo-enterprise": "to an Upstream",
+            **dict.fromkeys(("istio", "gateway-api", "kgateway"), _COPIED),
+        },
     ),
     "mirror": Feature("`mirror`", {"gloo": "to an Upstream", "gloo-enterprise": "to an Upstream"}),
     "cors": Feature("`cors`"),

@@ -222,6 +222,10 @@ class Rule(NamedTuple):
         return next((action for of, action in self.cases if of == case), self.action)
 
 
+PORTS = {"gloo": (8080, 8443), "istio": (80, 443), "gateway-api": (80, 443)}
+"""Where Gateways that are written listen, without TLS and with it: for Gloo, the ports of its proxy's container."""
+
+
 class Gateway(NamedTuple):
     """The Gateway that requests come through. With `create` it is written too: of this class, or with these labels.
 
@@ -247,11 +251,15 @@ class Tls(NamedTuple):
 
 
 class Use(NamedTuple):
-    """Something that not every provider can do, and where it is asked for; `features.FEATURES` knows it by its name."""
+    """Something that not every provider can do, and where it is asked for; `features.FEATURES` knows it by its name.
+
+    `inside` is the implementation that needs it, where it is one of an island.
+    """
 
     feature: str
     place: Place
     detail: str = ""
+    inside: Place | None = None
 
 
 class Case(NamedTuple):
