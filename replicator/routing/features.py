@@ -106,6 +106,8 @@ _ONE_PATH = No(
     "the path of an Azure function takes the place of the request's, for all destinations of the route",
     "give the function a route of its own",
 )
+# solo-io/gloo: the plug-ins of AWS and Azure take no sslConfig of an Upstream (projects/gloo/pkg/plugins/{aws,azure}).
+_VERIFIED_BY_SETTINGS = "the server's certificate is verified only as Gloo's Settings say (`upstreamOptions`)"
 _COPIED = No("a copy sees the Host of the request, and this host needs its own", "mirror to a Service")
 _NATIVE = No("it does not invoke Lambda functions by itself", "give the function its `url` (a Function URL)")
 _KEYED = No("it cannot send the key that the function asks for", "authLevel: Anonymous, or provider gloo")
@@ -232,7 +234,15 @@ FEATURES: dict[str, Feature] = {
         "one route, by weight, to an Azure function and others",
         {"istio": _ONE_PATH, "gateway-api": _ONE_PATH, "kgateway": _ONE_PATH},
     ),
-    "function.aws": Feature("AWS Lambda, invoked", {"istio": _NATIVE, "gateway-api": _NATIVE, "kgateway": "Backend"}),
+    "function.aws": Feature(
+        "AWS Lambda, invoked",
+        {
+            **dict.fromkeys(("gloo", "gloo-enterprise"), _VERIFIED_BY_SETTINGS),
+            "istio": _NATIVE,
+            "gateway-api": _NATIVE,
+            "kgateway": "Backend; kgateway does not verify AWS's certificate",
+        },
+    ),
     "function.aws.unaccounted": Feature(
         "AWS Lambda, neither of whose `account` and `url` is said",
         {
@@ -260,9 +270,17 @@ FEATURES: dict[str, Feature] = {
     ),
     "function.azure": Feature(
         "Azure Functions that ask for a key",
-        {"istio": _KEYED, "gateway-api": _KEYED, "kgateway": _KEYED},
+        {
+            **dict.fromkeys(("gloo", "gloo-enterprise"), _VERIFIED_BY_SETTINGS),
+            "istio": _KEYED,
+            "gateway-api": _KEYED,
+            "kgateway": _KEYED,
+        },
     ),
-    "function.azure.anonymous": Feature("Azure Functions without a key", {"gateway-api": _NAMED_HOST}),
+    "function.azure.anonymous": Feature(
+        "Azure Functions without a key",
+        {**dict.fromkeys(("gloo", "gloo-enterprise"), _VERIFIED_BY_SETTINGS), "gateway-api": _NAMED_HOST},
+    ),
     "function.gcp": Feature("Google Cloud Run and Cloud Functions, unsigned", {"gateway-api": _NAMED_HOST}),
     "function.gcp.audience": Feature(
         "Google Cloud Run and Cloud Functions, with an identity token",
