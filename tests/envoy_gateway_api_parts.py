@@ -276,13 +276,13 @@ def _kgateway_prefix_fault(prefix: str, replacement: str, *, redirects: bool) ->
     """Where kgateway departs from the API: it leaves all but the rewrite to "/" to Envoy's prefix_rewrite."""
     if not replacement:
         return "kgateway ignores an empty prefix"
+    if not prefix:  # of "/", which the slash before the rest belongs to
+        return "" if replacement.endswith("/") else "kgateway leaves the slash before the rest out"
     if replacement == "/" and redirects:
         return "kgateway redirects /x/y to //y"
     if replacement == "/":
         return "kgateway reads the prefix as a regular expression" if re.search(r"[$()*+]", prefix) else ""
-    if replacement.endswith("/"):
-        return "kgateway doubles the slash"
-    return "" if prefix else "kgateway leaves the slash before the rest out"
+    return "kgateway doubles the slash" if replacement.endswith("/") else ""
 
 
 def _quoted(text: str) -> str:

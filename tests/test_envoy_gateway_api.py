@@ -556,6 +556,13 @@ def test_faults_of_a_policy() -> None:
         assert time.monotonic() - started > 0.19
 
 
+def test_kgateway_replaces_the_slash_before_every_path() -> None:
+    """By Envoy's prefix_rewrite: the slash that follows the new prefix is a part of it."""
+    moved = rule(path("/"), "a", filters=[rewrite("ReplacePrefixMatch", "/api/")])
+    with running([http_route([moved])], BACKENDS, "kgateway") as envoy:
+        assert [envoy.request("GET", one).path for one in ("/", "/x", "/x/y")] == ["/api/", "/api/x", "/api/x/y"]
+
+
 def test_filters_of_a_back_end_of_kgateway() -> None:
     filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-to", "value": "a"}]}}]
     refs = [{"name": "a", "port": 80, "filters": filters}, {"name": "b", "port": 80}]
