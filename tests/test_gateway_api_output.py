@@ -549,6 +549,21 @@ def test_limits(routes: str, code: str) -> None:
     assert errors(island_set(), routing(routes)) == ([code] if code else [])
 
 
+@pytest.mark.parametrize(
+    ("route", "codes"),
+    [
+        (f"match: {{path: {{prefix: /a+b}}}}, rewrite: {{prefix: /}}, {TO}", ["R0708"]),
+        (f"match: {{path: {{prefix: /a+b}}}}, rewrite: {{prefix: /c}}, {TO}", []),
+        ("match: {path: {prefix: /a}}, redirect: {prefix: /}", ["R0708"]),
+        ("match: {path: {exact: /a}}, redirect: {prefix: /}", []),
+        ("match: {path: {prefix: /}}, redirect: {prefix: /, port: 8443}", []),
+    ],
+)
+def test_prefixes_that_kgateway_cannot_replace(route: str, codes: list[str]) -> None:
+    assert errors(island_set(), routing(f"{{{route}}}", flavor="kgateway")) == codes
+    assert errors(island_set(), routing(f"{{{route}}}")) == []
+
+
 def test_a_path_that_is_too_long_for_one_island() -> None:
     part = f"{{{{ island.key | replace('us', '{'x' * 200}') }}}}"
     path = f"/{{{{ island.key }}}}/{part * 6}"

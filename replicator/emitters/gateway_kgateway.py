@@ -5,11 +5,13 @@ Field by field: https://kgateway.dev/docs/envoy/latest/reference/api/ (gateway.k
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from replicator.durations import nanoseconds, parts
 from replicator.routing.rules import Aws, Backend, Fault, Forward, Gcp, Respond
+from replicator.tree import Text
 
 GROUP = "gateway.kgateway.dev"
 VERSION = f"{GROUP}/v1alpha1"
@@ -53,6 +55,25 @@ def problem(backend: Backend, namespace: str) -> tuple[str, str]:
         return "kgateway takes a role or a Secret, not both", "leave one of `role` and `secret` out"
     if function.secret is not None and function.secret.namespace != namespace:
         return "kgateway reads the Secret in the namespace of the Routing", f"a Secret in `{namespace}`"
+    return "", ""
+
+
+def prefix_problem(prefix: Text, replacement: Text, redirects: bool) -> tuple[str, str]:
+    """Why kgateway cannot replace a prefix, and the way out; two empty texts where it can.
+
+    It leaves that to Envoy's prefix_rewrite, which keeps the slash before the rest. Only a rewrite to `/` goes by a
+    regular expression instead, in which the prefix is not escaped (kgateway-dev/kgateway:
+    pkg/kgateway/translator/httproute and plugins/builtin).
+    """
+    if replacement != ("/",) or prefix == ("/",):
+        return "", ""
+    if redirects:
+        return (
+            "kgateway redirects to `//` where `/` takes the place of a prefix",
+            "redirect: {path: /}, or another prefix",
+        )
+    if any(isinstance(part, str) and re.search(r"[$()*+]", part) for part in prefix):
+        return "kgateway takes this prefix for a regular expression where `/` replaces it", "a prefix without `$()*+`"
     return "", ""
 
 

@@ -108,6 +108,10 @@ class Rules:
             return {"type": "ReplaceFullPath", "replaceFullPath": given}
         if condition.path == ("/",) and given != ("/",):
             given = text(given, "/")  # the rest of the path follows without its slash
+        if self.kgateway:
+            problem, hint = kgateway.prefix_problem(condition.path, given, isinstance(action, Redirect))
+            if problem:
+                self.say("R0708", problem, rule.place, hint)
         return {"type": "ReplacePrefixMatch", "replacePrefixMatch": given}
 
     def match(self, match: Match, place: Place) -> dict[str, Any]:
