@@ -1,5 +1,6 @@
 """Hypothesis strategies for Routings over two Sets whose keys overlap, and requests that hit them or just miss."""
 
+import functools
 import json
 from collections.abc import Iterator
 from random import Random
@@ -8,6 +9,10 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 Route = dict[str, Any]
+
+# What a Routing is made without, for a provider that cannot say it: of names of those things.
+Without = frozenset[str]
+EVERYTHING: Without = frozenset()
 
 # Set -> key -> what its entry says. In both Sets there are eu and 1.
 SETS: dict[str, dict[str, dict[str, Any]]] = {
@@ -97,43 +102,52 @@ VALUE_REGEXES = {
 }
 
 
-def value_tests(in_headers: bool) -> st.SearchStrategy[Any]:
-    """The tests of a header or of a query parameter."""
-    tests: list[st.SearchStrategy[Any]] = [
+def value_tests(*others: str) -> st.SearchStrategy[Any]:
+    """The tests of a header or of a query parameter: of values, and those others."""
+    return st.one_of(
         VALUES,
         st.fixed_dictionaries({"exact": VALUES}),
         st.fixed_dictionaries({"regex": st.sampled_from(list(VALUE_REGEXES))}),
-        st.just({"present": True}),
-    ]
-    return st.one_of(*tests, *([st.just({"absent": True})] if in_headers else []))
+        *(st.just({name: True}) for name in others),
+    )
 
 
 HEADERS = ("x-island", "X-Canary")
 PARAMETERS = ("shard", "flag", "a%20b")
 METHODS = ("GET", "POST", "PUT", "HEAD", "PURGE")
-PARTS: dict[str, st.SearchStrategy[Any]] = {
-    "path": st.one_of(
-        st.fixed_dictionaries({"prefix": PREFIXES}),
-        st.fixed_dictionaries({"exact": EXACT}),
-        st.fixed_dictionaries({"regex": st.sampled_from(list(PATH_REGEXES))}),
-    ),
-    "headers": st.dictionaries(st.sampled_from(HEADERS), value_tests(True), min_size=1),
-    "query": st.dictionaries(st.sampled_from(PARAMETERS), value_tests(False), min_size=1),
-    "methods": st.lists(st.sampled_from(METHODS), min_size=1, max_size=2, unique=True),
-}
-# Matches of one part are frequent, so that requests get past the first routes and are not all left over.
-MATCHES: st.SearchStrategy[Route] = st.one_of(
-    *(st.fixed_dictionaries({name: part}) for name, part in PARTS.items()),
-    st.fixed_dictionaries({}, optional=PARTS),
-    st.sampled_from(
-        [
-            {"headers": {"host": {"absent": True}}},
-            {"headers": {"Host": {"regex": "a[.].*"}}},
-            {"headers": {"x-forwarded-proto": "http"}, "methods": ["PUT"]},
-            {"headers": {"x-forwarded-proto": {"exact": "https"}}},
-        ]
-    ),
-)
+
+
+@functools.cache
+def matches(without: Without) -> st.SearchStrategy[Route]:
+    """Matches of one part are frequent, so that requests get past the first routes and are not all left over."""
+    of_headers, of_query = (
+        value_tests(*(name for name in names if name not in without)) for names in (("present", "absent"), ("present",))
+    )
+    methods = [name for name in METHODS if name != "PURGE" or "free methods" not in without]
+    parts: dict[str, st.SearchStrategy[Any]] = {
+        "path": st.one_of(
+            st.fixed_dictionaries({"prefix": PREFIXES}),
+            st.fixed_dictionaries({"exact": EXACT}),
+            st.fixed_dictionaries({"regex": st.sampled_from(list(PATH_REGEXES))}),
+        ),
+        "headers": st.dictionaries(st.sampled_from(HEADERS), of_headers, min_size=1),
+        "query": st.dictionaries(st.sampled_from(PARAMETERS), of_query, min_size=1),
+        "methods": st.lists(st.sampled_from(methods), min_size=1, max_size=2, unique=True),
+    }
+    whole: list[Route] = [
+        {"headers": {"Host": {"regex": "a[.].*"}}},
+        {"headers": {"x-forwarded-proto": "http"}, "methods": ["PUT"]},
+        {"headers": {"x-forwarded-proto": {"exact": "https"}}},
+    ]
+    if "absent" not in without:
+        whole.append({"headers": {"host": {"absent": True}}})
+    return st.one_of(
+        *(st.fixed_dictionaries({name: part}) for name, part in parts.items()),
+        st.fixed_dictionaries({}, optional=parts),
+        st.sampled_from(whole),
+    )
+
+
 BY_KEY: st.SearchStrategy[Route] = st.sampled_from(
     [
         {"path": {"prefix": f"/i/{KEY}"}},
@@ -158,32 +172,36 @@ DESTINATIONS: st.SearchStrategy[Any] = st.one_of(
         max_size=3,
     ).map(lambda more: [*more, {"service": "rest", "port": 80, "weight": 2}]),
 )
-HOSTS = st.sampled_from(
-    [
-        ("@.example.com",),
-        ("@.example.com", "*.@.example.com"),
-        ("*.@.example.com",),
-        ("@.example.com:8080", "@.example.com"),
-        ("*.@.example.com", "*.b.@.example.com:81", "a.@.example.com"),
-    ]
-)
+HOSTS = [
+    ("@.example.com",),
+    ("@.example.com", "*.@.example.com"),
+    ("*.@.example.com",),
+    ("@.example.com:8080", "@.example.com"),
+    ("*.@.example.com", "*.b.@.example.com:81", "a.@.example.com"),
+]
+
+EACH_HOSTS = [(f"{KEY}.@.example.com",), (f"{KEY}.@.example.com", f"*.{KEY}.@.example.com")]
 
 
-EACH_HOSTS = st.sampled_from([(f"{KEY}.@.example.com",), (f"{KEY}.@.example.com", f"*.{KEY}.@.example.com")])
+def sets_for_each(without: Without) -> list[str]:
+    """The Sets whose islands may have a route each: a drained island has an answer of the proxy's own."""
+    return [name for name in SETS if name != "cart" or "respond" not in without]
 
 
 @st.composite
-def routes(draw: st.DrawFn) -> Route:
+def routes(draw: st.DrawFn, without: Without) -> Route:
     """One route."""
     route: Route = {}
-    matches = draw(st.lists(MATCHES, min_size=1, max_size=3))
+    said = draw(st.lists(matches(without), min_size=1, max_size=3))
     if draw(st.booleans()):
-        route["each"] = draw(st.sampled_from(list(SETS)))
-        matches = [{**match, **draw(BY_KEY)} for match in matches[:2]]
-    if "each" in route or all(matches):
-        route["match"] = matches if len(matches) > 1 else matches[0]
-    by_regex = any("regex" in match.get("path", {}) for match in matches)
+        route["each"] = draw(st.sampled_from(sets_for_each(without)))
+        said = [{**match, **draw(BY_KEY)} for match in said[:2]]
+    if "each" in route or all(said):
+        route["match"] = said if len(said) > 1 else said[0]
+    by_regex = any("regex" in match.get("path", {}) for match in said)
     kinds = ["to", "to", "redirect", "respond", *["own"] * 3 * ("each" in route)]
+    if "respond" in without:
+        kinds.remove("respond")
     action = draw(st.sampled_from(kinds))
     if action in ("to", "own"):
         rewrite: dict[str, Any] = {"host": st.just("in.example.net")}
@@ -199,13 +217,15 @@ def routes(draw: st.DrawFn) -> Route:
             st.just({"host": "n.example.com"}),
             st.just({"port": 8443}),
         ]
-        if not by_regex:
+        if not by_regex and "redirected prefix" not in without:
             places.append(st.fixed_dictionaries({"prefix": REPLACEMENTS}))
-        how = {
+        how: dict[str, st.SearchStrategy[Any]] = {
             "status": st.sampled_from([301, 302, 303, 307, 308]),
             "stripQuery": st.booleans(),
             "scheme": st.just("https"),
         }
+        if "stripped query" in without:
+            del how["stripQuery"]
         route["redirect"] = {**draw(st.one_of(places)), **draw(st.fixed_dictionaries({}, optional=how))}
     else:
         body = f"of {KEY}" if "each" in route else "of all"
@@ -214,17 +234,22 @@ def routes(draw: st.DrawFn) -> Route:
 
 
 @st.composite
-def routings(draw: st.DrawFn) -> Routed:
-    """A Routing; a route that takes everything comes last, if at all."""
-    made = draw(st.lists(routes(), min_size=1, max_size=5))
+def routings(draw: st.DrawFn, without: Without = EVERYTHING) -> Routed:
+    """A Routing; a route that takes everything comes last, if at all. One in six has all there is."""
+    if without and not draw(st.integers(0, 5)):
+        without = EVERYTHING
+    made = draw(st.lists(routes(without), min_size=1, max_size=5))
     made = [*(one for one in made if "match" in one), *[one for one in made if "match" not in one][:1]]
     named = [{"name": f"r{number}", **route} for number, route in enumerate(made)]
     if draw(st.integers(0, 5)):
-        return Routed(draw(HOSTS), named, delegation=draw(st.sampled_from(["none", "none", "set", "island"])))
-    each = draw(st.sampled_from(list(SETS)))
+        of_hosts = [hosts for hosts in HOSTS if "ports" not in without or ":" not in "".join(hosts)]
+        return Routed(
+            draw(st.sampled_from(of_hosts)), named, delegation=draw(st.sampled_from(["none", "none", "set", "island"]))
+        )
+    each = draw(st.sampled_from(sets_for_each(without)))
     for route in named:
         route.pop("each", None)
-    return Routed(draw(EACH_HOSTS), named, each)
+    return Routed(draw(st.sampled_from(EACH_HOSTS)), named, each)
 
 
 # Requests
