@@ -1105,13 +1105,14 @@ class _Scripted(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def scripted(routes: str, statuses: Iterable[int]) -> Iterator[tuple[Gateway, ScriptedServer]]:
+def scripted(
+    objects: Iterable[Object], statuses: Iterable[int], bootstrap: envoy.Translate = envoy_gloo.bootstrap
+) -> Iterator[tuple[Gateway, ScriptedServer]]:
     """Envoy in front of the one back end edge/flaky:80."""
-    objects = compiled(dsl(routing(routes)))
 
     def translate(items: Iterable[Object], _: envoy.Services, listen_port: int) -> dict[str, Any]:
         host, port = server.server_address[:2]
-        return envoy_gloo.bootstrap(items, {("edge", "flaky", 80): (str(host), port)}, listen_port)
+        return bootstrap(items, {("edge", "flaky", 80): (str(host), port)}, listen_port)
 
     with ScriptedServer(statuses) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -1153,7 +1154,7 @@ def flaky_routes(fields: str) -> str:
 
 @pytest.mark.parametrize("flaky", FLAKY.values(), ids=list(FLAKY))
 def test_timeouts_and_retries(flaky: Flaky) -> None:
-    with scripted(flaky_routes(flaky.fields), flaky.statuses) as (gateway, server):
+    with scripted(compiled(dsl(routing(flaky_routes(flaky.fields)))), flaky.statuses) as (gateway, server):
         started = time.monotonic()
         status = gateway.request("GET", "/").status
         assert time.monotonic() - started < 5
@@ -1165,7 +1166,7 @@ def test_timeouts_and_retries(flaky: Flaky) -> None:
     [("", "15000"), ("timeout: 1m1.5s", "61500"), ("timeout: 0s", None)],
 )
 def test_the_time_that_a_request_may_take(fields: str, milliseconds: str | None) -> None:
-    with scripted(flaky_routes(fields), []) as (gateway, server):
+    with scripted(compiled(dsl(routing(flaky_routes(fields)))), []) as (gateway, server):
         assert gateway.request("GET", "/").status == 200
         assert server.expected_timeouts == [milliseconds]
 

@@ -12,12 +12,13 @@ from itertools import islice
 from random import Random
 from typing import Any, NamedTuple
 
+import envoy
 import envoy_gateway_api
 import envoy_gloo
 import envoy_istio
 import pytest
 import yaml
-from envoy import Gateway, Object, Refused, Response, Service
+from envoy import Gateway, Object, Refused, Response, Service, Translate
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import examples
@@ -38,12 +39,16 @@ class Provider(NamedTuple):
     are made without, for the provider would refuse them; `taken` is the part of the others that it must take.
     """
 
-    running: Callable[[Iterable[Object], Iterable[Service]], AbstractContextManager[Gateway]]
+    translate: Translate
     spec: dict[str, Any]
     refuses: Callable[[list[Object]], bool] = lambda objects: False
     without: Without = EVERYTHING
     taken: float = 0.6
     runs: int = 24  # Envoys: more where many Routings are refused
+
+    def running(self, objects: Iterable[Object], backends: Iterable[Service]) -> AbstractContextManager[Gateway]:
+        """A real Envoy with what the provider makes of the objects, in front of these back ends."""
+        return envoy.running(self.translate, objects, backends)
 
 
 def warned_by_istio(objects: list[Object]) -> bool:
@@ -66,22 +71,22 @@ IN_GATEWAY_API = frozenset(("absent", "free methods", "ports", "stripped query")
 
 
 PROVIDERS = {
-    "gloo": Provider(envoy_gloo.running, {"provider": "gloo"}),
+    "gloo": Provider(envoy_gloo.bootstrap, {"provider": "gloo"}),
     "istio": Provider(
-        partial(envoy_istio.running, gateways=ISTIO_GATEWAYS),
+        partial(envoy_istio.bootstrap, gateways=ISTIO_GATEWAYS),
         {"provider": "istio", "gateway": {"name": "public", "namespace": "edge"}},
         warned_by_istio,
         without=frozenset(("ports", "redirected prefix", "stripped query")),
     ),
     "gateway-api": Provider(
-        partial(envoy_gateway_api.running, flavor="standard"),
+        partial(envoy_gateway_api.bootstrap, flavor="standard"),
         {"provider": "gateway-api", "gateway": {"name": "public", "namespace": "edge"}},
         without=IN_GATEWAY_API | {"present", "respond"},
         taken=0.35,
         runs=54,
     ),
     "kgateway": Provider(
-        partial(envoy_gateway_api.running, flavor="kgateway"),
+        partial(envoy_gateway_api.bootstrap, flavor="kgateway"),
         {
             "provider": "gateway-api",
             "gateway-api": {"flavor": "kgateway"},
