@@ -125,7 +125,7 @@ TABLE: dict[str, str] = {
     "emitters.istio_registry": "diagnostics routing.rules tree",
     "emitters.istio": "diagnostics durations emitters.istio_registry kinds routing.header_values routing.rules"
     " routing.string_prefixes tree",
-    "emitters.gateway_kgateway": "durations routing.rules",
+    "emitters.gateway_kgateway": "durations routing.rules tree",
     "emitters.gateway_objects": "diagnostics emitters.gateway_kgateway names routing.rules sources tree",
     "emitters.gateway_rules": "diagnostics durations emitters.gateway_kgateway emitters.gateway_objects names"
     " routing.header_values routing.precedence routing.rules sources tree yaml_text",
