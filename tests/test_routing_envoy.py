@@ -1286,6 +1286,8 @@ UDP = TWO_PORTS.replace("inside: 9000", "inside: {containerPort: 9000, protocol:
 
 REFUSED = {
     "two slashes in a path": one_route("match: {path: {prefix: /a//b}}, to: {island: cart/eu}"),
+    "a redirect to the same place": one_route("redirect: {status: 308}"),
+    "a redirect that keeps the query": one_route("redirect: {stripQuery: false}"),
     "two slashes in a rewrite": one_route("match: {path: {prefix: /a}}, rewrite: {prefix: //}, to: {island: cart/eu}"),
     "all weights zero": one_route("to: [{island: cart/eu, weight: 0}, {island: cart/us, weight: 0}]"),
     "one host in two Routings": dsl(routing("- {respond: 200}"), routing("- {respond: 200}", "other")),

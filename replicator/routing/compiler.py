@@ -54,6 +54,7 @@ RETRY_ON = (
     "5xx cancelled connect-failure deadline-exceeded envoy-ratelimited gateway-error http3-post-connect-failure "
     "internal refused-stream reset reset-before-request resource-exhausted retriable-4xx unavailable"
 ).split()
+ELSEWHERE = ("path", "prefix", "host", "port", "scheme", "stripQuery")  # any of these changes the URL in a redirect
 DRAINED = 503  # the status that answers for a drained island
 
 
@@ -495,6 +496,8 @@ class _Compiler:
                 self.texts.path(scalar, "exact")
         if "path" in data and "prefix" in data:
             self.say("R0205", "a redirect to a path and to a prefix at once", node.key_place("prefix"))
+        if not any(data.get(field) for field in ELSEWHERE):
+            self.say("R0205", "a redirect that leads nowhere else", node.place, f"one of: {', '.join(ELSEWHERE)}")
         exact = bool(route.matches) and all(match.path and match.path[0] == "exact" for match in route.matches)
         if "prefix" in data and not exact:
             self.use("redirect.prefix", node.key_place("prefix"))
