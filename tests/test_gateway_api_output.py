@@ -577,3 +577,40 @@ def test_a_path_that_is_too_long_for_one_island() -> None:
 def test_the_name_of_an_object_that_is_too_long() -> None:
     islands = "islands: {eu: {implementation: vm}}"
     assert errors(island_set(islands), routing(BY_HEADER, name="f" * 60)) == ["R0506", "R0506"]
+
+
+DRAINING = "islands: {eu: {state: draining}}"
+ZERO = "islands: {eu: {weight: 0}}"
+LONG = "e" * 300
+
+
+@pytest.mark.parametrize(
+    ("routes", "islands", "flavor", "hint"),
+    [
+        ("{to: {spread: cart}}", DRAINING, "generic", "say state: active for an island, or leave the route out"),
+        (
+            "{to: [{island: cart/eu}, {island: cart/eu}]}",
+            DRAINING,
+            "generic",
+            "say state: active for an island, or lea",
+        ),
+        ("{to: {spread: cart}}", "islands: {}", "generic", "give the Set an island, or leave the route out"),
+        ("{to: {spread: cart}}", ZERO, "generic", "give an island a `weight`"),
+        ("{to: [{island: cart/eu, weight: 0}]}", TWO, "generic", "give one a `weight`"),
+        (f"{{name: {LONG}, to: {{island: cart/eu}}}}", TWO, "generic", "a-z, 0-9 and `-`, 253 characters at most"),
+        (
+            "{to: {spread: cart}, fault: {abort: {status: 503}}}",
+            TWO,
+            "generic",
+            "flavor: kgateway; provider gloo or is",
+        ),
+        ("{to: {spread: cart}, fault: {abort: {status: 503, percent: 10.5}}}", TWO, "kgateway", "percent: 10"),
+        ("{to: {spread: cart}, fault: {delay: {duration: 1s, percent: 0.2}}}", TWO, "kgateway", "percent: 1"),
+        ("{to: {spread: cart}}", "replicas: 17", "generic", "name 16 islands at most in `to`; provider gloo or istio"),
+    ],
+)
+def test_a_refusal_says_what_to_do(routes: str, islands: str, flavor: str, hint: str) -> None:
+    made = built(island_set(islands), routing(routes, flavor=flavor))
+    [told] = [one.hint for one in made.diagnostics if one.severity == "error"]
+    assert told is not None
+    assert told.startswith(hint)

@@ -119,8 +119,10 @@ def policy_problem(action: Forward) -> tuple[str, str]:
     if once and nanoseconds(once) < 10**6:
         return "kgateway gives each try a millisecond at least", "perTryTimeout: 1s, or leave it out"
     fault = action.fault or Fault()
-    if any(percent != int(percent) for percent in (fault.delay_percent, fault.abort_percent)):
-        return "kgateway makes faults for whole percents of the requests", "percent: 1"
+    for percent in (fault.delay_percent, fault.abort_percent):
+        if percent != int(percent):
+            message = f"kgateway makes faults for whole percents of the requests, not for {percent:g}"
+            return message, f"percent: {max(1, round(percent))}"
     if fault.delay_percent and not 10**6 <= nanoseconds(fault.delay) <= 3600 * 10**9:
         return "kgateway delays requests by a millisecond at least, and an hour at most", "duration: 5s"
     return "", ""

@@ -81,7 +81,8 @@ class Rules:
         if not rule.name:
             return ...
         if not names.is_subdomain(rule.route):
-            self.say("R0304", f"`{rule.route}` is no name of a rule of an HTTPRoute", rule.place, "a-z, 0-9 and `-`")
+            hint = f"a-z, 0-9 and `-`, {names.MAX_SUBDOMAIN} characters at most"
+            self.say("R0304", f"`{rule.route}` is no name of a rule of an HTTPRoute", rule.place, hint)
         return rule.name
 
     def new_path(self, rule: Rule, action: Action, match: Match) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from replicator.model import Route, Routing
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
 from replicator.parser.source import Sequence as SequenceNode
-from replicator.routing.destinations import MAX_WEIGHTS, Destinations
+from replicator.routing.destinations import MAX_WEIGHTS, NO_ACTIVE, Destinations
 from replicator.routing.features import column_of, refusals
 from replicator.routing.matches import condition, names_island, tells_apart
 from replicator.routing.rules import (
@@ -302,7 +302,7 @@ class _Compiler:
             before = len(self.texts.found)
             targets = [target for one in route.to for target in self.destinations.targets(one, route, own)]
             if not targets and route.to and route.weighted and not has_errors(self.texts.found[before:]):
-                self.say("R0705", "no island is active: nobody would get a request", route.place)
+                self.say("R0705", "no island is active: nobody would get a request", route.place, NO_ACTIVE)
             self.mixture(targets, route)
             action = self.forward(route, tuple(targets), own) if targets else None
             return {USUAL: action} if action is not None else {}
@@ -357,7 +357,7 @@ class _Compiler:
         if sum(weight for weight in weights if isinstance(weight, int)) > MAX_WEIGHTS:
             self.say("R0705", f"the weights add up to more than {MAX_WEIGHTS:,}", route.place)
         if all(weight == 0 for weight in weights):
-            self.say("R0705", "all weights are zero: nobody would get a request", route.place)
+            self.say("R0705", "all weights are zero: nobody would get a request", route.place, "give one a `weight`")
         host = route.rewrite.items.get("host") if route.rewrite else None
         self.durations(route)
         if route.retries is not None:

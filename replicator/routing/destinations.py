@@ -20,6 +20,7 @@ from replicator.sources import WEIGHT, OnlyOf, Ruled, assemble
 from replicator.tree import Hole, Leaf, Text, text
 
 MAX_WEIGHTS = 2**32 - 1  # of one weighted cluster in Envoy, together
+NO_ACTIVE = "say state: active for an island, or leave the route out"
 HTTPS, HTTP = 443, 80
 KOURIER = "kourier-system/kourier-internal"  # Knative's ingress unless another is named
 
@@ -158,9 +159,12 @@ class Destinations:
             self.say("R0705", f"the weights add up to more than {MAX_WEIGHTS:,}", destination.place)
         if not any(weights):
             message = f"the weights of all {'active ' if left_out else ''}islands are zero"
-            if not weights:
-                message = "no island is active" if left_out else "the Set has no islands"
-            self.say("R0705", f"{message}: nobody would get a request", destination.place)
+            hint = "give an island a `weight`"
+            if not weights and left_out:
+                message, hint = "no island is active", NO_ACTIVE
+            elif not weights:
+                message, hint = "the Set has no islands", "give the Set an island, or leave the route out"
+            self.say("R0705", f"{message}: nobody would get a request", destination.place, hint)
             return
         backends = self.of_set(plan, port, destination.place, [case for case in cases if case not in left_out])
         if not backends:

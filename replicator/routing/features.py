@@ -184,7 +184,10 @@ FEATURES: dict[str, Feature] = {
     ),
     "fault": Feature(
         "`fault`",
-        {"gateway-api": No("there is no fault injection", _OTHERS), "kgateway": "TrafficPolicy, by whole percents"},
+        {
+            "gateway-api": No("there is no fault injection", f"flavor: kgateway; {_OTHERS} too"),
+            "kgateway": "TrafficPolicy, by whole percents",
+        },
     ),
     "mirror.host": Feature(
         "`mirror` to a host outside of the cluster",
@@ -201,7 +204,8 @@ FEATURES: dict[str, Feature] = {
         "more than 16 destinations of a route",
         {
             column: No(
-                "a rule has at most 16 backendRefs", "fewer islands in one spread; provider gloo or istio has no limit"
+                "a rule has at most 16 backendRefs",
+                "name 16 islands at most in `to`; provider gloo or istio has no limit",
             )
             for column in ("gateway-api", "kgateway")
         },
