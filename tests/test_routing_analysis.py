@@ -428,6 +428,7 @@ def test_a_host_of_an_island_in_another_routing() -> None:
     (one,) = found_in(two(f"{KEY}.example.com", "b.example.com"))
     assert (one.code, one.message) == ("R0707", "the host `b.example.com` is in two Routings")
     assert one.related[0].message == "it is there too, for `s/b`"
+    assert one.hint == "put the routes of a host into one Routing, or give one of the two a host of its own"
 
 
 def test_a_host_at_another_gateway() -> None:
@@ -437,6 +438,7 @@ def test_a_host_at_another_gateway() -> None:
 def test_two_islands_of_one_host() -> None:
     (one,) = found_in(two("h{{ island.key | length }}.example.com", "c.example.com"))
     assert (one.code, one.message, one.others) == ("R0707", "the host `h1.example.com` is of two islands", 0)
+    assert one.hint == "use {{ island.name }} in its hosts"
 
 
 def test_a_host_that_is_none_for_an_island() -> None:

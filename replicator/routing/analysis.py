@@ -510,7 +510,12 @@ def unique_hosts(tables: Iterable[Table]) -> Iterator[Diagnostic]:
             message = f"the host `{name}` is " + ("of two islands" if earlier is claim.table else "in two Routings")
             path = island.path if island is not None else ""
             related = (*here, Related(there, earlier.place))
-            yield Diagnostic("R0707", message, claim.table.place, related=related, island=path)
+            hint = (
+                "use {{ island.name }} in its hosts"
+                if earlier is claim.table
+                else "put the routes of a host into one Routing, or give one of the two a host of its own"
+            )
+            yield Diagnostic("R0707", message, claim.table.place, hint=hint, related=related, island=path)
 
 
 def _hosts_of(claim: _Claim) -> Iterator[tuple[str, Island | None]]:
