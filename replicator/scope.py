@@ -82,6 +82,9 @@ class Scope(NamedTuple):
         if root == "parent" and self.island:
             hint = "`parent` is the island around one of a Type's `sets`"
             raise Unknown("R0402", "there is no `parent`: this Type's islands stand by themselves", hint)
+        if root == "island" and self.let is None:  # a Routing's: all else has `let`, or an island
+            hint = "each: SET, on the route or on the whole Routing, is for each island"
+            raise Unknown("R0402", "there is no `island`: this is once for all of them", hint)
         roots = ["params", *(["let"] if self.let is not None else []), *(["island"] if self.island else [])]
         is_param = root.lower() == "values" or root in self.params
         hint = "a parameter is `params.NAME`" if is_param else nearest(root, roots)

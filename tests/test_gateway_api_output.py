@@ -614,3 +614,11 @@ def test_a_refusal_says_what_to_do(routes: str, islands: str, flavor: str, hint:
     [told] = [one.hint for one in made.diagnostics if one.severity == "error"]
     assert told is not None
     assert told.startswith(hint)
+
+
+def test_a_text_outside_of_each_names_no_island() -> None:
+    key = "{{ island.key }}"
+    made = built(island_set(), routing("{to: {spread: cart}}", hosts=f'["{key}.example.com"]'))
+    [told] = [(one.code, one.hint) for one in made.diagnostics]
+    assert told == ("R0402", "each: SET, on the route or on the whole Routing, is for each island")
+    compiled(island_set(), routing("{name: all}", each="cart", hosts=f'["{key}.example.com"]'))
