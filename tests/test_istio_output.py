@@ -76,6 +76,13 @@ def told(text: str) -> list[str]:
     return [f"{one.code}: {one.message}" for one in compile_text(text).diagnostics]
 
 
+def both(*routes: str) -> str:
+    """Routes of two Sets whose islands are all outside."""
+    outside = "islands: {eu: {implementation: vm}, us: {implementation: vm}}"
+    sets = [island_set(name, outside, of_type="mixed") for name in ("cart", "book")]
+    return dsl(MIXED.replace("APP", "http"), *sets, routing("\n".join(routes)))
+
+
 def to_service(fields: str = "") -> str:
     return routing(f"- {{to: {{service: web, port: 80}}{', ' if fields else ''}{fields}}}")
 
@@ -666,3 +673,13 @@ def test_what_istio_would_refuse(text: str, expected: str) -> None:
 def test_route_names_are_the_authors() -> None:
     each = '- {name: by-path, each: book, match: {path: {prefix: "/{{ island.key }}"}}}\n- {name: rest, respond: 404}'
     assert [rule["name"] for rule in http(WEB, BOOK, routing(each))] == ["by-path-book-eu", "by-path-book-us", "rest"]
+
+
+def test_the_hosts_of_two_sets_are_told_apart() -> None:
+    """What is written of their islands' hosts is word for word the same; the hosts are not."""
+    paths = [
+        f'- {{each: {name}, match: {{path: {{prefix: "/{name}/{{{{ island.key }}}}"}}}}}}' for name in ("cart", "book")
+    ]
+    of_each = {f"front-{name}-{key}-http" for name in ("cart", "book") for key in ("eu", "us")}
+    for kind in ("ServiceEntry", "DestinationRule"):
+        assert specs(both(*paths), kind).keys() == of_each

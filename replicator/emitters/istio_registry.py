@@ -54,12 +54,12 @@ def _host(table: Table, backend: Backend) -> Text:
 
 def entries(table: Table) -> Iterator[Manifest]:
     """What the registry must be told: each host outside once."""
-    told: set[tuple[Text, frozenset[str]]] = set()
+    told: set[tuple[Text, str, frozenset[str]]] = set()  # the same words are other hosts for another Set's islands
     for backend in table.backends():
         host = _host(table, backend)
-        if not backend.host or (host, backend.cases) in told:
+        if not backend.host or (host, backend.over, backend.cases) in told:
             continue
-        told.add((host, backend.cases))
+        told.add((host, backend.over, backend.cases))
         yield manifest(table, "ServiceEntry", backend.name, _entry(host, backend), backend.over, backend.cases)
         if backend.tls:
             yield manifest(table, "DestinationRule", backend.name, _tls(host, backend), backend.over, backend.cases)
