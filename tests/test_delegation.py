@@ -90,3 +90,18 @@ def test_one_island_below_another(islands: str, codes: list[str]) -> None:
     """It is asked of each island, by its values."""
     text = each_of("{path: {prefix: /KEY}}", "island", "island.key | replace('-', '/')", islands)
     assert [one.code for one in errors(text)] == codes
+
+
+def test_the_spreads_of_two_sets_may_not_have_one_name() -> None:
+    """The port `c-http` of `a`, and the port `http` of `a-c`: one of them would get the requests of both."""
+    web = WEB.replace(
+        "{http: {unit: web, port: http}}", "{http: {unit: web, port: http}, c-http: {unit: web, port: http}}"
+    )
+    assert web != WEB
+    sets = [island_set("a", "islands: {eu: {}, us: {}}"), island_set("a-c", "islands: {ap: {}, sa: {}}")]
+    routes = """
+- {match: {path: {prefix: /one}}, port: c-http, to: {spread: a}}
+- {match: {path: {prefix: /two}}, port: http, to: {spread: a-c}}
+"""
+    text = dsl(web, *sets, routing(routes)).replace("  hosts:", "  delegation: set\n  hosts:")
+    assert [(one.code, "UpstreamGroup `front-a-c-http`" in one.message) for one in errors(text)] == [("R0507", True)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replicator.diagnostics import Diagnostic
+from replicator.diagnostics import Diagnostic, Place
 from replicator.emitters.gloo_routes import destinations, goes_straight, group_name, is_shared, routes
 from replicator.emitters.gloo_upstreams import metadata, namespace_of, upstream
 from replicator.kinds import routing_rank
@@ -49,12 +49,19 @@ def _actions(table: Table, case: str) -> Any:
 
 
 def _manifest(
-    table: Table, version: str, kind: str, name: Text, spec: Any, namespace: str = "", **more: Any
+    table: Table,
+    version: str,
+    kind: str,
+    name: Text,
+    spec: Any,
+    namespace: str = "",
+    place: Place | None = None,
+    **more: Any,
 ) -> Manifest:
     where = namespace or table.namespace
     labels = more.pop("labels", {})
     body = {"apiVersion": version, "kind": kind, "metadata": metadata(table, name, where, **labels), "spec": spec}
-    origin = Origin(table.place, "routing")
+    origin = Origin(place or table.place, "routing")
     return Manifest(version, kind, name, (where,), mapping(body, origin), origin, **more)
 
 
@@ -182,11 +189,13 @@ def _route_tables(table: Table, rule: Rule) -> list[Manifest]:
 
 
 def _groups(table: Table) -> list[Manifest]:
-    """The UpstreamGroups of spreads, each once."""
+    """The UpstreamGroups of spreads: one for each port of a Set, not for each name, so that clashes are found."""
     made: dict[str, Manifest] = {}
     for action in (action for rule in table.rules for action in rule.actions()):
         if isinstance(action, Forward) and is_shared(table, action):
-            name = group_name(table, action.targets[0])
+            backend = action.targets[0].backend
+            name = (group_name(table, action.targets[0]),)
             spec = {"destinations": destinations(table, action.targets)}
-            made[name] = _manifest(table, _GLOO, "UpstreamGroup", (name,), spec, namespace_of(table))
+            group = _manifest(table, _GLOO, "UpstreamGroup", name, spec, namespace_of(table), place=backend.place)
+            made.setdefault(backend.of, group)
     return list(made.values())
