@@ -622,3 +622,15 @@ def test_a_text_outside_of_each_names_no_island() -> None:
     [told] = [(one.code, one.hint) for one in made.diagnostics]
     assert told == ("R0402", "each: SET, on the route or on the whole Routing, is for each island")
     compiled(island_set(), routing("{name: all}", each="cart", hosts=f'["{key}.example.com"]'))
+
+
+def test_the_answers_for_the_islands_of_two_sets_are_told_apart() -> None:
+    """The words are the same, but not the islands whose names are put into them."""
+    key = "{{ island.key }}"
+    answer = f'respond: {{status: 200, body: "I am {key}"}}'
+    routes = [f'{{each: {name}, match: {{headers: {{x-{name}: "{key}"}}}}, {answer}}}' for name in ("cart", "book")]
+    objects = written(island_set(), island_set(name="book"), routing(", ".join(routes), flavor="kgateway"))
+    answers = {one["metadata"]["name"] for one in of_kind("DirectResponse", objects)}
+    assert answers == {f"front-200-{name}-{key}" for name in ("cart", "book") for key in ("eu", "us")}
+    used = {one["filters"][0]["extensionRef"]["name"] for one in rules(objects)}
+    assert used == answers

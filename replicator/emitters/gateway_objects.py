@@ -30,7 +30,7 @@ class Objects:
         self.kgateway = table.column == "kgateway"
         self.made: list[Manifest] = []
         self.found: list[Diagnostic] = []
-        self.extensions: dict[tuple[str, Text], tuple[dict[str, Any], Place]] = {}
+        self.extensions: dict[tuple[str, Text, str], tuple[dict[str, Any], Place]] = {}
 
     def say(self, code: str, message: str, place: Place, hint: str = "", *related: Related) -> None:
         one = Diagnostic(code, message, place, hint=hint, related=related)
@@ -91,11 +91,11 @@ class Objects:
         return self.kgateway and kgateway.is_native(backend)
 
     def extension(self, kind: str, words: str, spec: dict[str, Any], rule: Rule, over: str = "") -> dict[str, Any]:
-        """The filter that refers to an object of kgateway's, which is made once."""
+        """The filter that refers to an object of kgateway's, which is made once; with `over`, once for each island."""
         name = text(f"{self.table.name}-{words}", ("-", ISLAND) if over else ())
-        known = self.extensions.get((kind, name))
+        known = self.extensions.get((kind, name, over))
         if known is None:
-            self.extensions[kind, name] = (spec, rule.place)
+            self.extensions[kind, name, over] = (spec, rule.place)
             self.manifest(kgateway.VERSION, kind, name, spec, over=over, place=rule.place)
         elif known[0] != spec:
             message = f"two routes need a {kind}, and neither has a name of its own for it"
