@@ -118,19 +118,22 @@ TABLE: dict[str, str] = {
     "routing.simulator": "diagnostics routing.algebra routing.answers routing.destinations routing.fulfilment"
     " routing.regexes routing.requests routing.rules sources tree",
     "routing.trials": "routing.answers routing.requests routing.rules routing.simulator sources",
-    "emitters.gloo_upstreams": "routing.rules tree",
+    "emitters.routed": "diagnostics kinds routing.rules tree",
+    "emitters.gloo_upstreams": "emitters.routed routing.rules tree",
     "emitters.gloo_routes": "durations emitters.gloo_upstreams routing.header_values routing.rules"
     " routing.string_prefixes tree",
-    "emitters.gloo": "diagnostics emitters.gloo_routes emitters.gloo_upstreams kinds names routing.rules tree",
-    "emitters.istio_registry": "diagnostics routing.rules tree",
-    "emitters.istio": "diagnostics durations emitters.istio_registry kinds routing.header_values routing.rules"
-    " routing.string_prefixes tree",
+    "emitters.gloo": "diagnostics emitters.gloo_routes emitters.gloo_upstreams emitters.routed names"
+    " routing.rules tree",
+    "emitters.istio_registry": "diagnostics emitters.routed routing.rules tree",
+    "emitters.istio": "diagnostics durations emitters.istio_registry emitters.routed routing.header_values"
+    " routing.rules routing.string_prefixes tree",
     "emitters.gateway_kgateway": "durations routing.rules tree",
-    "emitters.gateway_objects": "diagnostics emitters.gateway_kgateway names routing.rules sources tree",
-    "emitters.gateway_rules": "diagnostics durations emitters.gateway_kgateway emitters.gateway_objects names"
-    " routing.header_values routing.precedence routing.rules sources tree yaml_text",
+    "emitters.gateway_objects": "diagnostics emitters.gateway_kgateway emitters.routed names routing.rules sources"
+    " tree",
+    "emitters.gateway_rules": "diagnostics durations emitters.gateway_kgateway emitters.gateway_objects emitters.routed"
+    " names routing.header_values routing.precedence routing.rules sources tree yaml_text",
     "emitters.gateway_api": "diagnostics emitters.gateway_kgateway emitters.gateway_objects emitters.gateway_rules"
-    " kinds routing.precedence routing.rules tree",
+    " emitters.routed routing.precedence routing.rules tree",
     # All of it, and the outside world.
     "pipeline": "binder check context definitions diagnostics emitters.resources expander expander.islands"
     " expander.members expander.values foreign gather identity kinds links model parser.decode parser.schema"
@@ -319,12 +322,12 @@ def test_emitters_are_blind_to_each_other() -> None:
 
     The modules of one provider have its name in front.
     """
-    helpers = {"emitters.labels", "emitters.containers"}
+    helpers = {"emitters.labels", "emitters.containers", "emitters.routed"}
     emitters = {module for module in modules() if module.startswith("emitters.")} - helpers
     for module in emitters:
         others = {one for one in emitters if one.partition("_")[0] != module.partition("_")[0]}
         assert not ours(module, "now") & others, module
-    neutral = {"diagnostics", "durations", "kinds", "names", "sources", "tree", "yaml_text"}
+    neutral = {"diagnostics", "emitters.routed", "durations", "kinds", "names", "sources", "tree", "yaml_text"}
     neutral |= {f"routing.{one}" for one in ("header_values", "precedence", "rules", "string_prefixes")}
     for module in (one for one in emitters if one.removeprefix("emitters.").startswith(("gloo", "istio", "gateway"))):
         assert ours(module, "now") - emitters <= neutral

@@ -12,9 +12,9 @@ from typing import Any
 
 from replicator.diagnostics import Diagnostic, Related
 from replicator.emitters import gateway_kgateway as kgateway
-from replicator.emitters.gateway_objects import GROUP, ISLAND, VERSION, Objects, fixed
+from replicator.emitters.gateway_objects import GROUP, ISLAND, VERSION, Objects
 from replicator.emitters.gateway_rules import Rules
-from replicator.kinds import routing_rank
+from replicator.emitters.routed import fixed, in_order
 from replicator.routing.precedence import Match, Row, compiled
 from replicator.routing.rules import Backend, Gateway, Rule, Table, alike
 from replicator.tree import Hole, List, Manifest, Map, Repeat, Text, Tree, text, tree
@@ -28,8 +28,7 @@ def emit(table: Table) -> tuple[list[Manifest], list[Diagnostic]]:
     """The objects of a Routing, in the order in which they are applied, and what stands in their way."""
     emitter = _Emitter(table)
     emitter.emit()
-    ranked = sorted(emitter.objects.made, key=lambda one: (routing_rank(one.kind), one.over, fixed(one.name)))
-    return ranked, emitter.objects.found
+    return in_order(emitter.objects.made), emitter.objects.found
 
 
 @dataclass(slots=True)

@@ -7,18 +7,14 @@ from typing import Any
 from replicator import names
 from replicator.diagnostics import Diagnostic, Place, Related
 from replicator.emitters import gateway_kgateway as kgateway
+from replicator.emitters.routed import manifest
 from replicator.routing.rules import Backend, Rule, Table
 from replicator.sources import Atom
-from replicator.tree import Hole, Manifest, Origin, Text, mapping, text
+from replicator.tree import Hole, Manifest, Origin, Text, text
 
 GROUP = "gateway.networking.k8s.io"
 VERSION = f"{GROUP}/v1"
 ISLAND = Hole("name", Atom(("island", "name")))
-
-
-def fixed(content: Text) -> str:
-    """What of a text is the same for all islands."""
-    return "".join(part for part in content if isinstance(part, str))
 
 
 class Objects:
@@ -43,21 +39,16 @@ class Objects:
         kind: str,
         name: Text,
         spec: dict[str, Any],
-        namespace: Text | None = None,
+        namespace: Text = (),
         over: str = "",
         cases: frozenset[str] = frozenset(),
         place: Place | None = None,
     ) -> None:
         """One more object, in the Routing's namespace unless another is given."""
         table = self.table
-        where = (table.namespace,) if namespace is None else namespace
         longest = names.MAX_LABEL if kind == "Service" else names.MAX_SUBDOMAIN
         self.name(name, over, longest, place or table.place, kind)
-        labels = {"app.kubernetes.io/managed-by": "replicator", "replicator.dev/routing": table.name, **table.labels}
-        metadata = {"name": name, "namespace": where, "labels": labels}
-        body = {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
-        made = Manifest(version, kind, name, where, mapping(body, self.origin), self.origin, over=over, cases=cases)
-        self.made.append(made)
+        self.made.append(manifest(table, version, kind, name, spec, namespace, {}, over, cases))
 
     def name(self, name: Text, over: str, longest: int, place: Place, kind: str) -> None:
         """What is wrong with a name: of islands, with the longest of them."""

@@ -9,7 +9,8 @@ from replicator import names
 from replicator.diagnostics import Place
 from replicator.durations import parts
 from replicator.emitters import gateway_kgateway as kgateway
-from replicator.emitters.gateway_objects import Objects, fixed
+from replicator.emitters.gateway_objects import Objects
+from replicator.emitters.routed import fixed
 from replicator.routing.header_values import literal
 from replicator.routing.precedence import Match
 from replicator.routing.rules import (

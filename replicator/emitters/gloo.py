@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from replicator.diagnostics import Diagnostic, Place
+from replicator.diagnostics import Diagnostic
 from replicator.emitters.gloo_routes import destinations, goes_straight, group_name, is_shared, routes
-from replicator.emitters.gloo_upstreams import metadata, namespace_of, upstream
-from replicator.kinds import routing_rank
+from replicator.emitters.gloo_upstreams import namespace_of, upstream
+from replicator.emitters.routed import in_order, manifest
 from replicator.names import MAX_LABEL
 from replicator.routing.rules import PORTS, Condition, Forward, Gateway, Rule, Table, alike
 from replicator.tree import List, Manifest, Map, Origin, Repeat, Text, Tree, mapping, text
@@ -37,32 +37,11 @@ def emit(table: Table) -> tuple[list[Manifest], list[Diagnostic]]:
         made.append(_to_https(table))
     if table.gateway is not None and table.gateway.create:
         made += _gateways(table, table.gateway)
-    return sorted(made, key=lambda one: (routing_rank(one.kind), one.over or _fixed(one.name))), []
-
-
-def _fixed(name: Text) -> str:
-    return "".join(part for part in name if isinstance(part, str))
+    return in_order(made), []
 
 
 def _actions(table: Table, case: str) -> Any:
     return tuple(rule.action_of(case) for rule in table.rules)
-
-
-def _manifest(
-    table: Table,
-    version: str,
-    kind: str,
-    name: Text,
-    spec: Any,
-    namespace: str = "",
-    place: Place | None = None,
-    **more: Any,
-) -> Manifest:
-    where = namespace or table.namespace
-    labels = more.pop("labels", {})
-    body = {"apiVersion": version, "kind": kind, "metadata": metadata(table, name, where, **labels), "spec": spec}
-    origin = Origin(place or table.place, "routing")
-    return Manifest(version, kind, name, (where,), mapping(body, origin), origin, **more)
 
 
 # Virtual hosts
@@ -85,7 +64,7 @@ def _virtual_service(table: Table, of: frozenset[str]) -> Manifest:
     }
     labels = _host_labels(table)
     name = table.object_name
-    return _manifest(table, _GATEWAY, "VirtualService", name, spec, labels=labels, over=table.over, cases=of)
+    return manifest(table, _GATEWAY, "VirtualService", name, spec, labels=labels, over=table.over, cases=of)
 
 
 def _host_labels(table: Table) -> dict[str, str]:
@@ -111,7 +90,7 @@ def _to_https(table: Table) -> Manifest:
     route = {"matchers": [{"prefix": "/"}], "redirectAction": redirect}
     spec = {"virtualHost": {"domains": [*table.hosts], "routes": [route]}}
     name = text(table.object_name, "-redirect")
-    return _manifest(table, _GATEWAY, "VirtualService", name, spec, labels=_host_labels(table), over=table.over)
+    return manifest(table, _GATEWAY, "VirtualService", name, spec, labels=_host_labels(table), over=table.over)
 
 
 def _gateways(table: Table, gateway: Gateway) -> list[Manifest]:
@@ -134,7 +113,7 @@ def _gateway(table: Table, gateway: Gateway, name: Text, port: int, tls: bool) -
             "virtualServiceNamespaces": ["*"],
         },
     }
-    return _manifest(table, _GATEWAY, "Gateway", name, spec, gateway.namespace)
+    return manifest(table, _GATEWAY, "Gateway", name, spec, (gateway.namespace,))
 
 
 # Delegation: the routes of an each-route in objects of their own, behind one route in its place
@@ -178,13 +157,13 @@ def _route_tables(table: Table, rule: Rule) -> list[Manifest]:
         cases = tuple((case, tuple(routes(table, rule, other))) for case, other in rule.cases)
         listed = List((Repeat(usual, rule.over, cases),))
         whole = (f"{table.name}-{rule.route}",)
-        return [_manifest(table, _GATEWAY, "RouteTable", whole, {"routes": listed}, labels=labels)]
+        return [manifest(table, _GATEWAY, "RouteTable", whole, {"routes": listed}, labels=labels)]
     made = []
     for of in alike(table.cases(rule.over), rule.action_of):
         own = List(tuple(routes(table, rule, rule.action_of(min(of)) if of else rule.action)))
         name = text(f"{table.name}-", rule.name)
         spec = {"routes": own}
-        made.append(_manifest(table, _GATEWAY, "RouteTable", name, spec, labels=labels, over=rule.over, cases=of))
+        made.append(manifest(table, _GATEWAY, "RouteTable", name, spec, labels=labels, over=rule.over, cases=of))
     return made
 
 
@@ -196,6 +175,6 @@ def _groups(table: Table) -> list[Manifest]:
             backend = action.targets[0].backend
             name = (group_name(table, action.targets[0]),)
             spec = {"destinations": destinations(table, action.targets)}
-            group = _manifest(table, _GLOO, "UpstreamGroup", name, spec, namespace_of(table), place=backend.place)
+            group = manifest(table, _GLOO, "UpstreamGroup", name, spec, (namespace_of(table),), place=backend.place)
             made.setdefault(backend.of, group)
     return list(made.values())

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from replicator.emitters.routed import manifest
 from replicator.routing.rules import Aws, Azure, Backend, Gcp, Knative, SecretName, Table
-from replicator.tree import Manifest, Origin, mapping
+from replicator.tree import Manifest
 
 _AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"  # of the image of Gloo's proxy: those that the public ones sign for
 
@@ -19,30 +20,13 @@ def namespace_of(table: Table) -> str:
     return str(table.settings.get("namespace", table.namespace))
 
 
-def metadata(table: Table, name: Any, namespace: str, **labels: str) -> dict[str, Any]:
-    """The metadata of an object of a Routing."""
-    own = {"app.kubernetes.io/managed-by": "replicator", "replicator.dev/routing": table.name}
-    return {"name": name, "namespace": namespace, "labels": {**own, **labels, **table.labels}}
-
-
 def upstream(table: Table, backend: Backend) -> Manifest:
     """The Upstream of a backend; of one that is `over` a Set, one for each island."""
-    body = {
-        "apiVersion": "gloo.solo.io/v1",
-        "kind": "Upstream",
-        "metadata": metadata(table, backend.name, namespace_of(table)),
-        "spec": {"useHttp2": True if backend.http2 else ..., **_kind(table, backend)},
-    }
-    origin = Origin(backend.place, "routing")
-    return Manifest(
-        api_version="gloo.solo.io/v1",
-        kind="Upstream",
-        name=backend.name,
-        namespace=(namespace_of(table),),
-        body=mapping(body, origin),
-        origin=origin,
-        over=backend.over,
-        cases=backend.cases if backend.over else frozenset(),
+    spec = {"useHttp2": True if backend.http2 else ..., **_kind(table, backend)}
+    where = (namespace_of(table),)
+    cases = backend.cases if backend.over else frozenset()
+    return manifest(
+        table, "gloo.solo.io/v1", "Upstream", backend.name, spec, where, {}, backend.over, cases, backend.place
     )
 
 

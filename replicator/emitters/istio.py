@@ -7,13 +7,13 @@ value tests presence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from replicator.diagnostics import Diagnostic
 from replicator.durations import nanoseconds, seconds
-from replicator.emitters.istio_registry import destination, entries, manifest, too_long
-from replicator.kinds import routing_rank
+from replicator.emitters.istio_registry import API, destination, entries, too_long
+from replicator.emitters.routed import in_order, manifest
 from replicator.routing import string_prefixes
 from replicator.routing.header_values import literal
 from replicator.routing.rules import (
@@ -42,16 +42,8 @@ def emit(table: Table) -> tuple[list[Manifest], list[Diagnostic]]:
     """The objects of a Routing, in the order in which they are applied, and what stands in their way."""
     found = [*_refused(table), *too_long(table)]
     delegates = [one for rule in table.rules if _is_delegated(table, rule) for one in _delegates(table, rule)]
-    made = [*_gateway(table), *_sorted(entries(table)), *_sorted(delegates), *_virtual_services(table)]
+    made = [*_gateway(table), *in_order(entries(table)), *in_order(delegates), *_virtual_services(table)]
     return made, found
-
-
-def _sorted(made: Iterable[Manifest]) -> list[Manifest]:
-    return sorted(made, key=lambda one: (routing_rank(one.kind), one.over or _fixed(one.name)))
-
-
-def _fixed(name: Text) -> str:
-    return "".join(part for part in name if isinstance(part, str))
 
 
 # Gateways and virtual hosts
@@ -70,7 +62,7 @@ def _gateway(table: Table) -> Iterator[Manifest]:
         if tls.redirect:
             servers.insert(0, {"port": _port(_HTTP, "http"), "tls": {"httpsRedirect": True}, "hosts": hosts})
     spec = {"selector": dict(gateway.selector), "servers": servers}
-    yield manifest(table, "Gateway", (gateway.name,), spec, namespace=gateway.namespace)
+    yield manifest(table, API, "Gateway", (gateway.name,), spec, (gateway.namespace,))
 
 
 def _port(number: int, name: str) -> dict[str, Any]:
@@ -90,7 +82,7 @@ def _virtual_services(table: Table) -> Iterator[Manifest]:
     for of in alike(table.cases(table.over), lambda case: tuple(rule.action_of(case) for rule in table.rules)):
         http = tuple(item for rule in table.rules for item in _items(table, rule, of))
         spec = {"hosts": List(_hosts(table)), "gateways": gateways, "http": List(http)}
-        yield manifest(table, "VirtualService", table.object_name, spec, table.over, of)
+        yield manifest(table, API, "VirtualService", table.object_name, spec, over=table.over, cases=of)
 
 
 def _action(rule: Rule, of: frozenset[str]) -> Action:
@@ -130,11 +122,11 @@ def _delegate_name(table: Table, rule: Rule) -> Text:
 def _delegates(table: Table, rule: Rule) -> Iterator[Manifest]:
     name = _delegate_name(table, rule)
     if table.delegation == "set":
-        yield manifest(table, "VirtualService", name, {"http": List((_each(table, rule),))})
+        yield manifest(table, API, "VirtualService", name, {"http": List((_each(table, rule),))})
         return
     for of in alike(table.cases(rule.over), rule.action_of):
         spec = {"http": List(_entries(table, rule, _action(rule, of)))}
-        yield manifest(table, "VirtualService", name, spec, rule.over, of)
+        yield manifest(table, API, "VirtualService", name, spec, over=rule.over, cases=of)
 
 
 # Rules

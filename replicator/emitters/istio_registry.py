@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from replicator.diagnostics import Diagnostic
+from replicator.emitters.routed import manifest
 from replicator.routing.rules import Backend, Table
-from replicator.tree import Hole, Manifest, Origin, Text, mapping, text
+from replicator.tree import Hole, Manifest, Text, text
 
 API = "networking.istio.io/v1"
 _CLUSTER = ".svc.cluster.local"
@@ -19,22 +20,8 @@ _OUTSIDE = ".outside.internal"  # a top-level domain that is kept free for priva
 _MAX_LABEL = 63
 
 
-def manifest(
-    table: Table,
-    kind: str,
-    name: Text,
-    spec: Mapping[str, Any],
-    over: str = "",
-    cases: frozenset[str] = frozenset(),
-    namespace: str = "",
-) -> Manifest:
-    """An object of a Routing, in its namespace unless another is given; with `over` one for each island."""
-    where = namespace or table.namespace
-    labels = {"app.kubernetes.io/managed-by": "replicator", "replicator.dev/routing": table.name, **table.labels}
-    metadata = {"name": name, "namespace": where, "labels": labels}
-    origin = Origin(table.place, "routing")
-    body = mapping({"apiVersion": API, "kind": kind, "metadata": metadata, "spec": spec}, origin)
-    return Manifest(API, kind, name, (where,), body, origin, over, cases=cases)
+def _manifest(table: Table, kind: str, backend: Backend, spec: Mapping[str, Any]) -> Manifest:
+    return manifest(table, API, kind, backend.name, spec, over=backend.over, cases=backend.cases)
 
 
 def destination(table: Table, backend: Backend) -> dict[str, Any]:
@@ -60,9 +47,9 @@ def entries(table: Table) -> Iterator[Manifest]:
         if not backend.host or (host, backend.over, backend.cases) in told:
             continue
         told.add((host, backend.over, backend.cases))
-        yield manifest(table, "ServiceEntry", backend.name, _entry(host, backend), backend.over, backend.cases)
+        yield _manifest(table, "ServiceEntry", backend, _entry(host, backend))
         if backend.tls:
-            yield manifest(table, "DestinationRule", backend.name, _tls(host, backend), backend.over, backend.cases)
+            yield _manifest(table, "DestinationRule", backend, _tls(host, backend))
 
 
 def _entry(host: Text, backend: Backend) -> dict[str, Any]:
