@@ -197,3 +197,33 @@ def test_an_island_that_a_provider_cannot_reach_names_its_implementation() -> No
     text += "  provider: istio\n  hosts: [a.example.com]\n  gateway: {name: public}\n  routes: [{to: {spread: cart}}]\n"
     [told] = errors(build([Source("dsl.yaml", text.encode())]))
     assert [(one.message, one.place.line) for one in told.related] == [("an island may be this implementation", 10)]
+
+
+@pytest.mark.parametrize(
+    ("column", "field"),
+    [
+        ("kgateway", "fault: {abort: {status: 503, percent: 10.5}}"),
+        ("istio", "timeout: 0.5ms"),
+        ("istio", "fault: {delay: {duration: 0.5ms}}"),
+        ("istio", "cors: {allowOrigins: ['*'], maxAge: 0s}"),
+    ],
+)
+def test_what_an_emitter_refuses_is_told_at_its_field(column: str, field: str) -> None:
+    asking = Asking(f"\n  - name: all\n    {TO}\n    {field}")
+    [found] = errors(compiled(asking, column))
+    assert found.code == "R0708"
+    assert found.place is not None
+    usual = errors(compiled(Asking(f"\n  - name: all\n    {TO}\n    nothing: {{}}"), column))[0].place
+    assert usual is not None
+    assert (found.place.line, found.place.column) == (usual.line, usual.column)
+
+
+def test_an_ingress_that_all_islands_share_is_granted_by_its_name() -> None:
+    islands = f"{{{', '.join(f'i{number}: {{implementation: knative}}' for number in range(20))}}}"
+    asking = Asking("- {each: cart, match: {headers: {x: '{{ island.key }}'}}}", islands=islands)
+    built = compiled(asking, "gateway-api")
+    assert not errors(built)
+    objects = list(yaml.load_all(b"".join(built.texts()), yaml.CSafeLoader))
+    [grant] = [item for item in objects if item["kind"] == "ReferenceGrant"]
+    assert grant["metadata"]["namespace"] == "kourier-system"
+    assert grant["spec"]["to"] == [{"group": "", "kind": "Service", "name": "kourier-internal"}]

@@ -308,6 +308,10 @@ class _Emitter:
         number = 0
         for backend in backends:
             entry = tree({"group": "", "kind": "Service", "name": backend.service}, self.objects.origin)
+            if not any(isinstance(part, Hole) for part in backend.service):  # one for all islands, as an ingress is
+                number += entry not in named
+                named += [entry] if entry not in named else []
+                continue
             cases = [case for case in self.table.cases(backend.over) if backend.cases and case not in backend.cases]
             islands = self.table.islands.get(backend.over, ()) if backend.over else (None,)
             number += sum(island is None or island.case not in cases for island in islands) if cases else len(islands)

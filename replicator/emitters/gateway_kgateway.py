@@ -113,16 +113,16 @@ def _faults(fault: Fault | None) -> dict[str, Any]:
     return {"faultInjection": made} if made else {}
 
 
-def policy_problem(action: Forward) -> tuple[str, str]:
-    """Why kgateway cannot make the faults or retries of a route, and the way out; two empty texts where it can."""
+def policy_problem(action: Forward) -> tuple[str, str, str] | None:
+    """Which field of a route, faults or retries, kgateway cannot do, why, and the way out; None where it can."""
     once = action.retries.get("perTryTimeout") if action.retries is not None else None
     if once and nanoseconds(once) < 10**6:
-        return "kgateway gives each try a millisecond at least", "perTryTimeout: 1s, or leave it out"
+        return "retries", "kgateway gives each try a millisecond at least", "perTryTimeout: 1s, or leave it out"
     fault = action.fault or Fault()
     for percent in (fault.delay_percent, fault.abort_percent):
         if percent != int(percent):
             message = f"kgateway makes faults for whole percents of the requests, not for {percent:g}"
-            return message, f"percent: {max(1, round(percent))}"
+            return "fault", message, f"percent: {max(1, round(percent))}"
     if fault.delay_percent and not 10**6 <= nanoseconds(fault.delay) <= 3600 * 10**9:
-        return "kgateway delays requests by a millisecond at least, and an hour at most", "duration: 5s"
-    return "", ""
+        return "fault", "kgateway delays requests by a millisecond at least, and an hour at most", "duration: 5s"
+    return None

@@ -70,7 +70,7 @@ class Rules:
             if isinstance(action, Forward):
                 fields["filters"] = self.filters(rule, action, path) or ...
                 fields["backendRefs"] = List(tuple(self.backend_refs(action.targets, place)))
-                fields["timeouts"] = {"request": self.duration(action.timeout, place)}
+                fields["timeouts"] = {"request": self.duration(action.timeout, rule.at("timeout"))}
             elif isinstance(action, Redirect):
                 fields["filters"] = [self.redirect(action, path)]
             else:
@@ -105,7 +105,8 @@ class Rules:
         if match.rewrite is None:
             return None
         condition = match.condition
-        given = self.limited(match.rewrite, MAX_PATH, "path", rule.place)
+        place = rule.at("redirect" if isinstance(action, Redirect) else "rewrite")
+        given = self.limited(match.rewrite, MAX_PATH, "path", place)
         if condition.path_op != "prefix":
             return {"type": "ReplaceFullPath", "replaceFullPath": given}
         if condition.path == ("/",) and given != ("/",):
@@ -113,7 +114,7 @@ class Rules:
         if self.kgateway:
             problem, hint = kgateway.prefix_problem(condition.path, given, isinstance(action, Redirect))
             if problem:
-                self.say("R0708", problem, rule.place, hint)
+                self.say("R0708", problem, place, hint)
         return {"type": "ReplacePrefixMatch", "replacePrefixMatch": given}
 
     def match(self, match: Match, place: Place) -> dict[str, Any]:
@@ -173,17 +174,17 @@ class Rules:
             ("ResponseHeaderModifier", "responseHeaderModifier", action.response),
         ):
             if change != HeaderChange():
-                made.append({"type": kind, key: self.header_change(change, rule.place)})
+                made.append({"type": kind, key: self.header_change(change, rule.at("headers"))})
         host, follows = self.host(action)
         if host or path:
             if host and ":" in fixed(host):
                 message = f"Gateway API rewrites the Host to a name without a port, not `{fixed(host)}`"
-                self.say("R0708", message, rule.place, "leave the port out")
+                self.say("R0708", message, rule.at("rewrite"), "leave the port out")
             made.append({"type": "URLRewrite", "urlRewrite": {"hostname": host or ..., "path": path or ...}})
         if action.mirror is not None:
             made.append({"type": "RequestMirror", "requestMirror": self.mirror(action.mirror)})
         if action.cors is not None:
-            made.append({"type": "CORS", "cors": self.cors(action.cors, rule.place)})
+            made.append({"type": "CORS", "cors": self.cors(action.cors, rule.at("cors"))})
         if self.kgateway and (action.retries is not None or action.fault is not None):
             made += self.policy(rule, action)
         if follows:
@@ -313,10 +314,11 @@ class Rules:
     def policy(self, rule: Rule, action: Forward) -> list[dict[str, Any]]:
         """The filter for the retries and faults of a route."""
         if action.retries is not None and "perTryTimeout" in action.retries:
-            self.duration(action.retries["perTryTimeout"], rule.place)
-        problem, hint = kgateway.policy_problem(action)
-        if problem:
-            self.say("R0708", problem, rule.place, hint)
+            self.duration(action.retries["perTryTimeout"], rule.at("retries"))
+        refused = kgateway.policy_problem(action)
+        if refused is not None:
+            field, problem, hint = refused
+            self.say("R0708", problem, rule.at(field), hint)
             return []
         spec = kgateway.policy_spec(action)
         return [self.objects.extension("TrafficPolicy", rule.route or "retries", spec, rule)] if spec else []

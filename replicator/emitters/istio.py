@@ -322,20 +322,26 @@ def _refused(table: Table) -> Iterator[Diagnostic]:
             message = "the host `*` would be every host that the mesh calls"
             yield Diagnostic("R0708", message, use.place, hint="name the hosts, or leave `mesh` out")
     for rule in table.rules:
-        for message, hint in _refused_of(rule):
-            yield Diagnostic("R0708", f"not in Istio: {message}", rule.place, hint=hint)
+        for field, message, hint in _refused_of(rule):
+            yield Diagnostic("R0708", f"not in Istio: {message}", rule.at(field), hint=hint)
 
 
-def _refused_of(rule: Rule) -> Iterator[tuple[str, str]]:
+def _refused_of(rule: Rule) -> Iterator[tuple[str, str, str]]:
+    """The field, what Istio says against it, and the way out."""
     for action in rule.actions():
         if not isinstance(action, Forward):
             continue
-        waits = [action.timeout, (action.retries or {}).get("perTryTimeout", "0s")]
-        waits += [action.fault.delay] if action.fault is not None else []
-        if any(nanoseconds(wait) % 10**6 for wait in waits):
-            yield "it counts time in whole milliseconds", "such as 1500ms"
+        waits = {"timeout": action.timeout, "retries": (action.retries or {}).get("perTryTimeout", "0s")}
+        waits["fault"] = action.fault.delay if action.fault is not None else "0s"
+        for field, wait in waits.items():
+            if nanoseconds(wait) % 10**6:
+                yield field, "it counts time in whole milliseconds", "such as 1500ms"
         if action.cors is not None:
             if action.cors.max_age == 0:
-                yield "`maxAge` is at least a second", "leave it out: browsers then take 5 seconds"
+                yield "cors", "`maxAge` is at least a second", "leave it out: browsers then take 5 seconds"
             if unknown := sorted(set(action.cors.methods) - _CORS_METHODS):
-                yield f"`allowMethods` has no {', '.join(unknown)}", f"one of: {', '.join(sorted(_CORS_METHODS))}"
+                yield (
+                    "cors",
+                    f"`allowMethods` has no {', '.join(unknown)}",
+                    f"one of: {', '.join(sorted(_CORS_METHODS))}",
+                )

@@ -266,6 +266,7 @@ class _Compiler:
             route=route.name,
             cases=tuple((case, action) for case, action in actions.items() if action != usual),
             matches=tuple(match.place for match in route.matches),
+            fields={field: route.node.key_place(field) for field in route.node.items},
         )
 
     def names_objects(self, route: Route) -> None:

@@ -198,8 +198,8 @@ class Rule(NamedTuple):
     """One route; with `over` one for each island of that Set. `rewrite` takes the place of the matched path prefix.
 
     `route` is its name as written; `name` that of the one route, with the island's. `cases` are those of islands for
-    which another action stands: of the islands of `over`, or of those of the whole table. `matches` are the places of
-    the conditions, where the author wrote any.
+    which another action stands: of the islands of `over`, or of those of the whole table. `fields` are the places of
+    what is written of it, and `matches` those of its conditions.
     """
 
     name: Text
@@ -211,6 +211,11 @@ class Rule(NamedTuple):
     route: str = ""
     cases: tuple[tuple[str, Action], ...] = ()
     matches: tuple[Place, ...] = ()
+    fields: Mapping[str, Place] = {}
+
+    def at(self, field: str) -> Place:
+        """Where a field of the route is written, or the route."""
+        return self.fields.get(field, self.place)
 
     def actions(self) -> Iterator[Action]:
         """The action, and those that stand in its place."""
