@@ -220,7 +220,7 @@ def test_what_an_emitter_refuses_is_told_at_its_field(column: str, field: str) -
 
 def test_an_ingress_that_all_islands_share_is_granted_by_its_name() -> None:
     islands = f"{{{', '.join(f'i{number}: {{implementation: knative}}' for number in range(20))}}}"
-    asking = Asking("- {each: cart, match: {headers: {x: '{{ island.key }}'}}}", islands=islands)
+    asking = Asking("- {name: by-header, each: cart, match: {headers: {x: '{{ island.key }}'}}}", islands=islands)
     built = compiled(asking, "gateway-api")
     assert not errors(built)
     objects = list(yaml.load_all(b"".join(built.texts()), yaml.CSafeLoader))
