@@ -17,6 +17,14 @@ GOLDEN = ROOT / "golden"
 DIRECTORIES = {"21-shared": "island", "25-advanced-pods": "object", "26-cells": "island", "37-delegation": "island"}
 """The examples that are built with `-o` too, each in its layout."""
 
+PROVIDERS = {
+    "istio": "provider: istio",
+    "gateway-api": "provider: gateway-api",
+    "kgateway": "provider: gateway-api\n  gateway-api: {flavor: kgateway}",
+}
+ONE_ROUTING = "40-one-routing"
+"""The example whose routes are written for every provider: what stands in the place of its `provider: gloo`."""
+
 HOW = "to accept what the compiler writes now: make golden"
 
 
@@ -111,8 +119,25 @@ def test_a_golden_tree_is_what_check_expects(stem: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_one_routing_for_every_provider(update_golden: bool) -> None:
+    text = (SOURCES / f"{ONE_ROUTING}.yaml").read_text()
+    made = {}
+    for name, line in PROVIDERS.items():
+        changed = text.replace("provider: gloo", line)
+        command = [sys.executable, "-m", "replicator", "build", "-", "--only", "routing"]
+        done = subprocess.run(command, cwd=ROOT, input=changed, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        made[f"{ONE_ROUTING}/{name}.yaml"] = done.stdout
+        tested = [sys.executable, "-m", "replicator", "test", "-"]
+        assert (
+            subprocess.run(tested, cwd=ROOT, input=changed, capture_output=True, text=True, check=False).returncode == 0
+        )
+    judge(GOLDEN, made, {name for name in files(GOLDEN) if name.startswith(f"{ONE_ROUTING}/")}, update_golden)
+
+
 def test_nothing_is_stale(update_golden: bool) -> None:
-    judge(GOLDEN, {}, extra(GOLDEN, set(map(_name, EXAMPLES)), set(DIRECTORIES)), update_golden)
+    trees = {*DIRECTORIES, ONE_ROUTING}
+    judge(GOLDEN, {}, extra(GOLDEN, set(map(_name, EXAMPLES)), trees), update_golden)
 
 
 @pytest.mark.parametrize("stem", ["15-shop", "16-shop-pods", "26-cells"])
