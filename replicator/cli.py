@@ -19,7 +19,7 @@ from replicator.diagnostics import Diagnostic, Place, has_errors, tidy
 from replicator.expander import MAX_ISLANDS
 from replicator.expander.values import Setting
 from replicator.parser.source import Mapping, decode_text, load
-from replicator.pipeline import EMITTERS, PARTS, RENDERERS, Built, Options, Source, build
+from replicator.pipeline import EMITTERS, LAYOUTS, PARTS, RENDERERS, Built, Options, Source, build
 from replicator.report import as_json, as_list, as_text, printable
 from replicator.write import to_descriptor
 
@@ -166,9 +166,7 @@ def _reads_dsl(command: Command) -> Command:
 @click.option("--island", "islands", metavar="GLOB", multiple=True, help="Only these islands (SET/KEY). Repeatable.")
 @click.option("--only", type=click.Choice(PARTS), default=None, help="Only a part of the output.")
 @click.option("-o", "--output", metavar="DIR", type=_PATH, help="Write a directory instead.")
-@click.option(
-    "--layout", type=click.Choice(["island", "object"]), default=None, help="One file for each.  [default: island]"
-)
+@click.option("--layout", type=click.Choice(LAYOUTS), default=None, help="One file for each.  [default: island]")
 @click.option("--check", is_flag=True, help="With -o: write nothing, say where DIR is not what would be written.")
 @click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="yaml", help="json: an object a line.")
 @click.option("--with-dsl", is_flag=True, help="Write the documents of the DSL too, to be stored in the cluster.")
@@ -334,7 +332,9 @@ def _header(text: str) -> tuple[str, str]:
 @cli.command("test")
 @_reads_dsl
 @click.option("-v", "--verbose", is_flag=True, help="Tell the tests that pass, too.")
-@click.option("--junit", metavar="FILE", type=_PATH, help="Write the results as JUnit XML, for CI.")
+@click.option(
+    "--junit", metavar="FILE", type=_PATH, help="Write the results as JUnit XML, for CI; - is standard output."
+)
 def test_command(asked: Asked, verbose: bool, junit: str | None) -> int:
     """Run the tests of the Routings (spec.tests), offline."""
     from pathlib import Path
@@ -346,11 +346,18 @@ def test_command(asked: Asked, verbose: bool, junit: str | None) -> int:
     if has_errors(built.diagnostics):
         return _code(built)
     results = trials.run(built.tables)
+    told = _printable_lines(trials.as_text(results, verbose))
     if junit is not None:
         from replicator.junit import as_xml
 
-        Path(junit).write_bytes(as_xml(results).encode())
-    _to_stdout([_printable_lines(trials.as_text(results, verbose)).encode()])
+        written = as_xml(results).encode()
+        if junit == "-":
+            click.echo(told, nl=False, err=True)
+            _to_stdout([written])
+        else:
+            Path(junit).write_bytes(written)
+    if junit != "-":
+        _to_stdout([told.encode()])
     return FINDINGS if any(result.missed for result in results) else FINE
 
 

@@ -16,8 +16,6 @@ from replicator.sources import assemble
 from replicator.stamp import RoutingObject, SetRows
 from replicator.tree import Manifest
 
-LAYOUTS = ("island", "object")
-
 
 def files(built: Built, layout: str) -> Iterator[tuple[str, bytes]]:
     """Relative paths and contents. `island` is a file for each island, `object` one for each object."""

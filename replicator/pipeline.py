@@ -34,6 +34,7 @@ EMITTERS = {
 
 Render = Callable[[Tree], tuple[Piece, ...]]
 PARTS = ("shared", "islands", "routing")
+LAYOUTS = ("island", "object")  # of a directory: a file for each
 
 
 RENDERERS = {"yaml": document, "json": json_line}
@@ -97,6 +98,11 @@ class Built(NamedTuple):
                     found[kind, f"{where if namespaced and '/' not in name else ''}{name}"] = None
         for secret in (secret for table in self.tables for secret in table.secrets()):
             found["Secret", f"{secret.namespace}/{secret.name}"] = None
+        gateways = [table.gateway for table in self.tables if table.gateway is not None]
+        made = {(gateway.namespace, gateway.name) for gateway in gateways if gateway.create}
+        for gateway in gateways:
+            if (gateway.namespace, gateway.name) not in made:
+                found["Gateway", f"{gateway.namespace}/{gateway.name}"] = None
         return sorted(found)
 
     def texts(self) -> Iterator[bytes]:

@@ -227,3 +227,9 @@ def test_an_ingress_that_all_islands_share_is_granted_by_its_name() -> None:
     [grant] = [item for item in objects if item["kind"] == "ReferenceGrant"]
     assert grant["metadata"]["namespace"] == "kourier-system"
     assert grant["spec"]["to"] == [{"group": "", "kind": "Service", "name": "kourier-internal"}]
+
+
+def test_a_gateway_that_exists_is_listed() -> None:
+    """One that a Routing of the build makes is not."""
+    assert two("{name: public, namespace: gate}", "{name: mine, create: {}}").external == [("Gateway", "gate/public")]
+    assert two("{name: public, create: {}}", "{name: public, namespace: n0}").external == []

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 import envoy_gateway_api
 import pytest
 from envoy import Gateway, Object, Service
+from test_istio_envoy import ANSWERS, ISLANDS, OUTSIDE, ROUTES
 from test_istio_output import delegated, mixed, routing, told
 from test_routing_envoy import CASES, Case, ask_all, compiled, dsl, services
 
@@ -59,41 +60,9 @@ def test_requests_get_their_answers(name: str, delegation: str, flavor: str) -> 
         assert ask_all(gateway, case.expected) == case.expected
 
 
-ISLANDS = """
-{eu: {}, us: {implementation: vm}, ap: {implementation: run}, fn: {implementation: knative},
- app: {implementation: app}, old: {state: drained}}
-"""
-ROUTES = """
-- {name: each, each: cart, match: {path: {prefix: "/i/{{ island.key }}"}}, rewrite: {prefix: /}}
-- {match: {path: {exact: /own}}, to: [{island: cart/eu, weight: 0}, {host: a.example.net}]}
-- match: {path: {exact: /all}}
-  to: [{island: cart/eu, weight: 0}, {host: a.example.net}]
-  rewrite: {host: b.example.com}
-- {to: {island: cart/eu}}
-"""
-OUTSIDE = [
-    ("", "us.example.net", 8443),
-    ("", "ap.a.run.app", 443),
-    ("", "app-app.azurewebsites.net", 443),
-    ("", "a.example.net", 443),
-    ("kourier-system", "kourier-internal", 80),
-]
-
-
 @pytest.mark.parametrize("delegation", ["none", "set", "island"])
 def test_hosts_outside_and_functions_see_their_own_host(delegation: str) -> None:
     """For kgateway: Azure has a path of its own, too."""
     text = dsl(mixed(ISLANDS), for_gateway_api(routing(ROUTES, f"delegation: {delegation}"), "kgateway"))
-    expected = {
-        "/i/eu/x": "shop/cart-eu-web:80 /x",
-        "/i/us/x": "/us.example.net:8443 /x host:us.example.net",
-        "/i/ap": "/ap.a.run.app:443 / host:ap.a.run.app",
-        "/i/fn/x?y=z": "kourier-system/kourier-internal:80 /x?y=z host:hello.fn.svc.cluster.local",
-        "/i/app/x?y=z": "/app-app.azurewebsites.net:443 /api/resize?y=z host:app-app.azurewebsites.net",
-        "/i/old": "503",
-        "/own": "/a.example.net:443 /own host:a.example.net",
-        "/all": "/a.example.net:443 /all host:b.example.com",
-        "/": "shop/cart-eu-web:80 /",
-    }
     with running(compiled(text), OUTSIDE) as gateway:
-        assert ask_all(gateway, expected) == expected
+        assert ask_all(gateway, ANSWERS) == ANSWERS

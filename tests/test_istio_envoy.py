@@ -52,24 +52,24 @@ OUTSIDE = [
     ("", "a.example.net", 443),
     ("kourier-system", "kourier-internal", 80),
 ]
+ANSWERS = {
+    "/i/eu/x": "shop/cart-eu-web:80 /x",
+    "/i/us/x": "/us.example.net:8443 /x host:us.example.net",
+    "/i/ap": "/ap.a.run.app:443 / host:ap.a.run.app",
+    "/i/fn/x?y=z": "kourier-system/kourier-internal:80 /x?y=z host:hello.fn.svc.cluster.local",
+    "/i/app/x?y=z": "/app-app.azurewebsites.net:443 /api/resize?y=z host:app-app.azurewebsites.net",
+    "/i/old": "503",
+    "/own": "/a.example.net:443 /own host:a.example.net",
+    "/all": "/a.example.net:443 /all host:b.example.com",
+    "/": "shop/cart-eu-web:80 /",
+}
 
 
 @pytest.mark.parametrize("delegation", ["none", "set", "island"])
 def test_hosts_outside_and_functions_see_their_own_host(delegation: str) -> None:
     """Azure has a path of its own, too; what comes without TLS is sent there first."""
     more = (f"delegation: {delegation}", "tls: {secret: front-tls, redirect: true}")
-    expected = {
-        "/i/eu/x": "shop/cart-eu-web:80 /x",
-        "/i/us/x": "/us.example.net:8443 /x host:us.example.net",
-        "/i/ap": "/ap.a.run.app:443 / host:ap.a.run.app",
-        "/i/fn/x?y=z": "kourier-system/kourier-internal:80 /x?y=z host:hello.fn.svc.cluster.local",
-        "/i/app/x?y=z": "/app-app.azurewebsites.net:443 /api/resize?y=z host:app-app.azurewebsites.net",
-        "/i/old": "503",
-        "/own": "/a.example.net:443 /own host:a.example.net",
-        "/all": "/a.example.net:443 /all host:b.example.com",
-        "/": "shop/cart-eu-web:80 /",
-    }
-    secure = {f"{request} x-forwarded-proto:https": answer for request, answer in expected.items()}
+    secure = {f"{request} x-forwarded-proto:https": answer for request, answer in ANSWERS.items()}
     plain = {"/i/eu?y=z": "301 https://example.com/i/eu?y=z"}
     objects = compiled(dsl(mixed(ISLANDS), routing(ROUTES, *more, gateway="gateway: {create: {}}")))
     with running(objects, OUTSIDE) as gateway:

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from replicator.binder import MAX_STENCILS
-from replicator.layout import LAYOUTS, files
-from replicator.pipeline import Built, Options, Source, build
+from replicator.layout import files
+from replicator.pipeline import LAYOUTS, Built, Options, Source, build
 
 Object = dict[str, Any]
 Files = dict[str, bytes]

@@ -15,6 +15,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import examples
+from test_routing_envoy import WEB
 
 from replicator.pipeline import Source, build
 from replicator.routing import analysis
@@ -22,20 +23,16 @@ from replicator.routing import analysis
 Object = dict[str, Any]
 KEYS = ["1", "10", "eu"]
 
-HEAD = """
-apiVersion: replicator.dev/v1alpha1
-kind: IslandType
-metadata: {name: web}
-spec:
-  ports: {http: {unit: web, port: http}}
-  units: {web: {image: registry.example.com/web, ports: {http: 80}}}
----
+HEAD = (
+    f"{WEB}---\n"
+    """\
 apiVersion: replicator.dev/v1alpha1
 kind: IslandSet
 metadata: {name: cart, namespace: shop}
 spec: {type: web, islands: {eu: {}, "10": {}, "1": {}}}
 ---
 """
+)
 
 
 def document(routes: list[Object], **spec: Any) -> str:

@@ -6,17 +6,13 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from test_routing_envoy import WEB
 
 from replicator.cli import main
 
-DSL = """\
-apiVersion: replicator.dev/v1alpha1
-kind: IslandType
-metadata: {name: web}
-spec:
-  ports: {http: {unit: web, port: http}}
-  units: {web: {image: registry.example.com/web, ports: {http: 80}}}
----
+DSL = (
+    f"{WEB.lstrip()}---\n"
+    """\
 apiVersion: replicator.dev/v1alpha1
 kind: IslandSet
 metadata: {name: cart, namespace: shop}
@@ -39,6 +35,7 @@ spec:
       match: {headers: {x-island: "{{ island.key }}"}}
     - {name: rest, match: {methods: [GET]}, to: {spread: cart}}
 """
+)
 
 
 @pytest.fixture(autouse=True)

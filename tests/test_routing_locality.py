@@ -8,7 +8,8 @@ from test_functions import WITH_FUNCTIONS
 from test_routing_envoy import WEB, compile_text, compiled, dsl, island_set, routing
 from test_routing_features_envoy import KEY, spec
 
-from replicator.layout import LAYOUTS, files
+from replicator.layout import files
+from replicator.pipeline import LAYOUTS
 
 ROUTES = f"""
 - {{name: by-header, each: cart, match: {{headers: {{x-island: "{KEY}"}}}}}}

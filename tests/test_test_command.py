@@ -5,17 +5,13 @@ from textwrap import dedent
 from xml.etree import ElementTree
 
 import pytest
+from test_routing_envoy import WEB
 
 from replicator.cli import main
 
-DSL = """\
-apiVersion: replicator.dev/v1alpha1
-kind: IslandType
-metadata: {name: web}
-spec:
-  ports: {http: {unit: web, port: http}}
-  units: {web: {image: registry.example.com/web, ports: {http: 80}}}
----
+DSL = (
+    f"{WEB.lstrip()}---\n"
+    """\
 apiVersion: replicator.dev/v1alpha1
 kind: IslandSet
 metadata: {name: cart, namespace: shop}
@@ -39,6 +35,7 @@ spec:
     - {name: rest, match: {methods: [GET]}, to: {spread: cart}}
   tests:
 """
+)
 
 PASSING = [
     "{request: {path: /i/eu/x}, expect: {island: cart/eu, route: by-path, path: /x}}",
@@ -203,6 +200,14 @@ def test_junit(capfd: pytest.CaptureFixture[str]) -> None:
     (failure,) = wrong
     assert failure.get("message") == "expected route fixed, got rest (dsl.yaml:28)"
     assert "GET http://any.example.com/x?a=<&>\n" in (failure.text or "")
+
+
+def test_junit_on_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+    """There is nothing else, so that it can be piped."""
+    code, out, err = run(capfd, PASSING[:1], "--junit", "-")
+    assert (code, err) == (0, "1 passed\n")
+    assert ElementTree.fromstring(out).get("tests") == "1"
+    assert not Path("-").exists()
 
 
 def test_junit_that_cannot_be_written(capfd: pytest.CaptureFixture[str]) -> None:
