@@ -1,4 +1,7 @@
-"""What the author wrote, as frozen values: Types, Sets, Routings. Fields that are passed on are nodes with places."""
+"""What the author wrote, as frozen values: Types, Sets, Routings, Partitions.
+
+Fields that are passed on are nodes with places.
+"""
 
 from __future__ import annotations
 
@@ -208,6 +211,15 @@ class Patch(NamedTuple):
     node: MappingNode
 
 
+class Wave(NamedTuple):
+    """Islands that are rolled out together: those of the globs, so many percent of all, or the rest of them."""
+
+    globs: tuple[Scalar, ...]
+    percent: int
+    rest: bool
+    node: MappingNode
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IslandSet:
     """The islands of one Type: by `islands` (keys), by `replicas` and `start`, or by `matrix` and `exclude`.
@@ -235,6 +247,13 @@ class IslandSet:
     reserved: frozenset[int]
     stateful_set: MappingNode | None
     drained: Node | None
+    isolation: Literal["open", "strict"]
+    egress: Literal["open", "deny"]
+    allow: MappingNode | None
+    disruption: MappingNode | None
+    placement: MappingNode | None
+    waves: tuple[Wave, ...]
+    removed: MappingNode | None
     node: MappingNode
 
     @property
@@ -252,7 +271,7 @@ class IslandSet:
 
 
 PROVIDERS = ("gloo", "istio", "gateway-api")
-DESTINATIONS = ("island", "spread", "service", "host", "function")
+DESTINATIONS = ("island", "spread", "partition", "service", "host", "function")
 """The words of which a destination has one."""
 
 
@@ -276,7 +295,7 @@ class Match(NamedTuple):
 
 
 class Destination(NamedTuple):
-    """One entry of `to`: `kind` is island, spread, service, host or function, `target` what it names.
+    """One entry of `to`: `kind` is island, spread, partition, service, host or function, `target` what it names.
 
     A function is not named but written: its `target` is None, its `function` is not.
     """
@@ -335,6 +354,65 @@ class Routing:
         return self.metadata.name
 
 
+class KeySource(NamedTuple):
+    """Where a request has its key: a header or query parameter of a name, or the label or segment of a number."""
+
+    kind: Literal["header", "query", "hostLabel", "pathSegment"]
+    name: str
+    number: int
+    place: Place
+
+
+class Digits(NamedTuple):
+    """Hex digits of a key (`first` or `last`, `width` of them), and the islands that they belong to."""
+
+    which: Literal["first", "last"]
+    width: int
+    table: MappingNode
+    node: MappingNode
+
+
+class Buckets(NamedTuple):
+    """Buckets by number, from 0 to `number` - 1, and their islands. Without a source the key is a bucket's number."""
+
+    source: KeySource | None
+    number: int
+    table: MappingNode
+    node: MappingNode
+
+
+class Move(NamedTuple):
+    """Keys, hex digits or buckets on their way from an island to another."""
+
+    keys: tuple[Scalar, ...]
+    hex: Scalar | None
+    buckets: Scalar | None
+    origin: Scalar
+    target: Scalar
+    phase: Literal["mirror", "cutover"]
+    node: MappingNode
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Partition:
+    """A table from a request's key to the one island that serves it."""
+
+    metadata: Metadata
+    set: Scalar
+    key: KeySource | None
+    pins: MappingNode | None
+    keys: MappingNode | None
+    hex: Digits | None
+    buckets: Buckets | None
+    moves: tuple[Move, ...]
+    otherwise: MappingNode | None
+    node: MappingNode
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Project:
     """All documents of a build.
@@ -345,4 +423,5 @@ class Project:
     types: tuple[IslandType, ...]
     sets: tuple[IslandSet, ...]
     routings: tuple[Routing, ...]
+    partitions: tuple[Partition, ...]
     type_of: Mapping[IslandSet, IslandType]

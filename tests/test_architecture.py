@@ -23,6 +23,7 @@ TABLE: dict[str, str] = {
     "names": "",
     "kinds": "",
     "durations": "",
+    "ranges": "",
     # Text to nodes, scalars to expressions.
     "parser": "",
     "parser.scalars": "",

@@ -374,7 +374,7 @@ def test_the_real_kubectl_applies_and_prunes_across_namespaces(objects: list[Obj
     namespaces = {item["metadata"]["namespace"] for item in wanted[0]}
     assert len(namespaces) > 2
     kinds = {(item["apiVersion"], item["kind"]): True for item in wanted[0]}
-    kinds |= {("replicator.dev/v1alpha1", kind): True for kind in ("IslandType", "IslandSet", "Routing")}
+    kinds |= {("replicator.dev/v1alpha1", kind): True for kind in ("IslandType", "IslandSet", "Routing", "Partition")}
     kinds |= {("apiextensions.k8s.io/v1", "CustomResourceDefinition"): False, ("v1", "Namespace"): False}
     kinds |= {("operator.example.com/v1", "ApplySet"): False}
     cluster = Cluster(kinds)

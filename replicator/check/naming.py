@@ -16,6 +16,7 @@ def unique_names(project: Project) -> Iterator[Diagnostic]:
         ("IslandType", project.types),
         ("IslandSet", project.sets),
         ("Routing", project.routings),
+        ("Partition", project.partitions),
     ):
         first: dict[tuple[str, str], Metadata] = {}
         for document in documents:

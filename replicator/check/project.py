@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from replicator.model import IslandSet, IslandType, Project, Routing
+from replicator.model import IslandSet, IslandType, Partition, Project, Routing
 from replicator.parser.source import Mapping, Node
 
 
-def all_documents(project: Project) -> list[IslandType | IslandSet | Routing]:
-    return [*project.types, *project.sets, *project.routings]
+def all_documents(project: Project) -> list[IslandType | IslandSet | Routing | Partition]:
+    return [*project.types, *project.sets, *project.routings, *project.partitions]
 
 
 def sets_of(project: Project, island_type: IslandType) -> list[IslandSet]:

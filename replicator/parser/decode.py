@@ -10,16 +10,21 @@ from replicator.hosts import FIELDS
 from replicator.model import (
     DESTINATIONS,
     PROVIDERS,
+    Buckets,
     Declared,
     Destination,
+    Digits,
     External,
     FunctionCall,
     IslandSet,
     IslandType,
+    KeySource,
     Match,
     Metadata,
+    Move,
     Override,
     Param,
+    Partition,
     Patch,
     Project,
     Resource,
@@ -31,6 +36,7 @@ from replicator.model import (
     UnitPort,
     Use,
     ValueTest,
+    Wave,
 )
 from replicator.parser.parameters import read_parameter
 from replicator.parser.source import Document, Node, Scalar, Sequence
@@ -65,14 +71,17 @@ def decode(documents: Iterable[Document]) -> tuple[Project, list[Diagnostic]]:
     types: list[IslandType] = []
     sets: list[IslandSet] = []
     routings: list[Routing] = []
+    partitions: list[Partition] = []
     for document in documents:
         if document.kind == "IslandType":
             types.append(_island_type(document.root, found))
         elif document.kind == "IslandSet":
             sets.append(_island_set(document.root))
+        elif document.kind == "Partition":
+            partitions.append(_partition(document.root))
         else:
             routings.append(_routing(document.root, found))
-    return Project(tuple(types), tuple(sets), tuple(routings), _types_of(types, sets)), found
+    return Project(tuple(types), tuple(sets), tuple(routings), tuple(partitions), _types_of(types, sets)), found
 
 
 def _types_of(types: Iterable[IslandType], sets: Iterable[IslandSet]) -> dict[IslandSet, IslandType]:
@@ -272,8 +281,20 @@ def _set(metadata: Metadata, root: MappingNode, spec: MappingNode) -> IslandSet:
         reserved=frozenset(data.get("reserved", ())),
         drained=spec.get("drained"),
         stateful_set=_map(spec.get("statefulSet")),
+        isolation=data.get("isolation", "open"),
+        egress=data.get("egress", "open"),
+        allow=_map(spec.get("allow")),
+        disruption=_map(spec.get("disruption")),
+        placement=_map(spec.get("placement")),
+        waves=tuple(_wave(cast(MappingNode, node)) for node in _elements(spec.get("waves"))),
+        removed=_map(spec.get("removed")),
         node=root,
     )
+
+
+def _wave(node: MappingNode) -> Wave:
+    globs = tuple(cast(Scalar, item) for item in _elements(node.items.get("islands")))
+    return Wave(globs, node.data.get("percent", 0), node.data.get("rest", False), node)
 
 
 def patches_of(node: Node | None) -> tuple[Patch, ...]:
@@ -309,6 +330,42 @@ def _routing(root: MappingNode, found: list[Diagnostic]) -> Routing:
         tests=tuple(cast(MappingNode, node) for node in _elements(spec.get("tests"))),
         node=root,
     )
+
+
+def _partition(root: MappingNode) -> Partition:
+    spec = cast(MappingNode, root.items["spec"])
+    digits, buckets = _map(spec.get("hex")), _map(spec.get("buckets"))
+    return Partition(
+        metadata=_metadata(root),
+        set=cast(Scalar, spec.items["set"]),
+        key=_key_source(_map(spec.get("key"))),
+        pins=_map(spec.get("pins")),
+        keys=_map(spec.get("keys")),
+        hex=Digits(digits.data["digits"], digits.data.get("count", 1), cast(MappingNode, digits.items["table"]), digits)
+        if digits is not None
+        else None,
+        buckets=Buckets(_key_source(buckets), buckets.data["count"], cast(MappingNode, buckets.items["table"]), buckets)
+        if buckets is not None
+        else None,
+        moves=tuple(_move(cast(MappingNode, node)) for node in _elements(spec.get("moves"))),
+        otherwise=_map(spec.get("otherwise")),
+        node=root,
+    )
+
+
+def _key_source(node: MappingNode | None) -> KeySource | None:
+    for kind in ("header", "query", "hostLabel", "pathSegment"):
+        given = node.items.get(kind) if node is not None else None
+        if given is not None:
+            name = given.data if isinstance(given.data, str) else ""
+            return KeySource(kind, name, 0 if name else given.data, given.place)
+    return None
+
+
+def _move(node: MappingNode) -> Move:
+    keys = tuple(cast(Scalar, item) for item in _elements(node.items.get("keys")))
+    origin, target = cast(Scalar, node.items["from"]), cast(Scalar, node.items["to"])
+    return Move(keys, _scalar(node.get("hex")), _scalar(node.get("buckets")), origin, target, node.data["phase"], node)
 
 
 def _one_or_many(node: Node | None, make: Callable[[MappingNode], T]) -> tuple[T, ...]:

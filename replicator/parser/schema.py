@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 Check = Callable[[Any], bool]
 
-KINDS = {"IslandType": "islandtype.json", "IslandSet": "islandset.json", "Routing": "routing.json"}
+KINDS = {
+    "IslandType": "islandtype.json",
+    "IslandSet": "islandset.json",
+    "Routing": "routing.json",
+    "Partition": "partition.json",
+}
 API_VERSION = "replicator.dev/v1alpha1"
 
 
