@@ -95,8 +95,10 @@ TABLE: dict[str, str] = {
     "foreign": "binder diagnostics expander.islands hosts identity kinds resolving tree",
     # Routes: neutral, then a provider's. A provider sees neutral routes and trees, never the model.
     "routing": "",
-    "routing.rules": "diagnostics tree",
-    "routing.algebra": "routing.rules sources tree",
+    "routing.shares": "ranges",
+    "routing.share_patterns": "ranges routing.shares",
+    "routing.rules": "diagnostics routing.shares tree",
+    "routing.algebra": "routing.rules routing.shares sources tree",
     "routing.index": "routing.algebra routing.rules tree",
     "routing.patterns": "routing.algebra routing.rules sources tree yaml_text",
     "routing.analysis": "diagnostics expander.islands expression.values routing.algebra routing.index routing.patterns"

@@ -180,8 +180,12 @@ class _Values:
         for mine, its in ((one.headers, other.headers), (one.query, other.query)):
             given = {test.name: test for test in its}
             for test in mine:
-                if test.op in ("exact", "regex") and not self._meet(outer, test.value, inner, given[test.name].value):
+                if test.op not in ("exact", "regex") or test.held or given[test.name].held:
+                    continue
+                if not self._meet(outer, test.value, inner, given[test.name].value):
                     return False
+        if one.segment is not None:
+            return True
         if one.path_op != "prefix":
             return self._meet(outer, one.path, inner, other.path)
         if (
@@ -367,7 +371,9 @@ def not_analysed(table: Table) -> Iterator[Diagnostic]:
 
 
 def _has_regex(condition: Condition) -> bool:
-    return condition.path_op == "regex" or any(test.op == "regex" for test in (*condition.headers, *condition.query))
+    return (condition.path_op == "regex" and condition.segment is None) or any(
+        test.op == "regex" and test.held is None for test in (*condition.headers, *condition.query)
+    )
 
 
 # Delegation
@@ -539,7 +545,7 @@ def _filler(condition: Condition) -> Fill:
     headers, query = _tests(condition.headers), _tests(condition.query)
 
     def filled(island: Island | None) -> Condition:
-        return Condition(condition.path_op, path(island), headers(island), query(island), condition.methods)
+        return condition._replace(path=path(island), headers=headers(island), query=query(island))
 
     return filled
 
@@ -560,4 +566,4 @@ def _tests(tests: tuple[Test, ...]) -> Callable[[Island | None], tuple[Test, ...
     if all(patterns.is_known(test.value) for test in tests):
         return lambda island: tests
     readers = [(test, _text(test.value)) for test in tests]
-    return lambda island: tuple([Test(test.name, test.op, read(island)) for test, read in readers])
+    return lambda island: tuple([test._replace(value=read(island)) for test, read in readers])

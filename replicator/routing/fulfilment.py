@@ -51,11 +51,17 @@ def shortfalls(request: Request, condition: Condition) -> Iterator[Shortfall]:
             late.append((f"the query parameter {test.name}", test, values))
         else:
             yield from _compared(f"the query parameter {test.name}", test, values)
-    if condition.path_op == "regex" and not matches(wanted, path):
+    if condition.segment is not None:
+        if not condition.segment.has(path):
+            yield Shortfall(f"no key of its is segment {condition.segment.number} of the path {path}", wanted, path)
+    elif condition.path_op == "regex" and not matches(wanted, path):
         yield Shortfall(f"the path {path} is not as {wanted} says", wanted, path)
     for what, test, values in late:
         pattern = value_of(test.value)
-        if not any(matches(pattern, value) for value in values):
+        if test.held is not None:
+            if not any(map(test.held.has, values)):
+                yield Shortfall(f"{what} is {_shown(values)}, which is none of its keys", pattern, values[0])
+        elif not any(matches(pattern, value) for value in values):
             yield Shortfall(f"{what} is {_shown(values)}, not as `{pattern}` says", pattern, values[0])
 
 

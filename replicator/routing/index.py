@@ -38,7 +38,7 @@ class Index(Generic[Entry]):
     def add(self, condition: Condition, entry: Entry) -> None:
         values = _values(condition)
         self._signatures.setdefault(tuple(values))
-        key = (condition.path_op, value_of(condition.path), *values.items())
+        key = (*_place(condition), *values.items())
         self._known.setdefault(key, {}).setdefault(condition, entry)
 
     def contributing(self, condition: Condition) -> Iterator[tuple[Condition, Entry]]:
@@ -70,13 +70,23 @@ def _values(condition: Condition) -> dict[_Named, Text]:
         (what, test.name, test.op): test.value
         for what, those in tests
         for test in those
-        if test.op in ("exact", "regex")
+        if test.op in ("exact", "regex") and test.held is None  # of ours: not equal, but included
     }
+
+
+def _place(condition: Condition) -> tuple[str, str]:
+    """Where a condition is looked for by its path; one of ours, by the prefix that it is under."""
+    if condition.segment is not None:
+        return "prefix", condition.segment.prefix
+    return condition.path_op, value_of(condition.path)
 
 
 def _paths(condition: Condition) -> Iterator[tuple[str, str]]:
     """The paths that include that of a condition."""
     path = value_of(condition.path)
+    if condition.segment is not None:
+        yield from (("prefix", prefix) for prefix in prefixes(condition.segment.prefix))
+        return
     if condition.path_op == "regex":
         yield "prefix", "/"
         yield "regex", path

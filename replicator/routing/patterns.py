@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replicator.routing import algebra
 from replicator.routing.algebra import under, value_of
 from replicator.routing.rules import Condition, Test
 from replicator.sources import Atom, Ruled, Within
@@ -43,8 +44,7 @@ def _bare(part: str | Hole) -> str | Hole | Text:
 def bare_condition(condition: Condition) -> Condition:
     """A condition whose texts are `bare`."""
     headers, query = (
-        tuple(Test(test.name, test.op, bare(test.value)) for test in tests)
-        for tests in (condition.headers, condition.query)
+        tuple(test._replace(value=bare(test.value)) for test in tests) for tests in (condition.headers, condition.query)
     )
     return condition._replace(path=bare(condition.path), headers=headers, query=query)
 
@@ -119,7 +119,10 @@ def may_contribute(outer: Condition, inner: Condition, unique: Unique = SAME) ->
     """Whether a condition can take a part of the requests of another: `algebra.contributes`, for some values."""
     if outer.methods and set(outer.methods).isdisjoint(inner.methods):
         return False
-    if outer.path_op != "prefix":
+    if outer.segment is not None or inner.segment is not None:
+        if not _segment_may_include(outer, inner):
+            return False
+    elif outer.path_op != "prefix":
         if outer.path_op != inner.path_op or not may_equal(outer.path, inner.path, unique):
             return False
     elif inner.path_op == "regex":
@@ -132,11 +135,25 @@ def may_contribute(outer: Condition, inner: Condition, unique: Unique = SAME) ->
     )
 
 
+def _segment_may_include(outer: Condition, inner: Condition) -> bool:
+    if is_known(outer.path) and is_known(inner.path):
+        return algebra.path_includes(outer, inner)
+    if outer.segment is None:
+        prefix = (inner.segment.prefix,) if inner.segment is not None else ()
+        return outer.path_op == "prefix" and may_be_under(prefix, outer.path)
+    return inner.path_op != "regex"
+
+
 def _may_include(outer: tuple[Test, ...], inner: tuple[Test, ...], unique: Unique, shared_out: bool) -> bool:
     given = {test.name: test for test in inner}
     for test in outer:
         its = given.get(test.name)
-        if test.op in ("exact", "regex"):
+        if test.held is not None and its is not None and its.op == "exact" and not is_known(its.value):
+            continue
+        if test.held is not None or (its is not None and its.held is not None):
+            if its is None or not algebra.test_includes(test, its):
+                return False
+        elif test.op in ("exact", "regex"):
             if its is None or its.op != test.op or not may_equal(test.value, its.value, unique):
                 return False
         elif its is None:
@@ -153,6 +170,8 @@ def disjoint(one: Condition, other: Condition, unique: Unique = SAME) -> bool:
         return True
     if _tests_disjoint(one.headers, other.headers, unique) or _tests_disjoint(one.query, other.query, unique):
         return True
+    if (one.segment is not None or other.segment is not None) and is_known(one.path) and is_known(other.path):
+        return algebra.paths_disjoint(one, other)
     if "regex" in (one.path_op, other.path_op):
         return False
     if one.path_op == other.path_op == "exact":
@@ -171,6 +190,9 @@ def _tests_disjoint(one: tuple[Test, ...], other: tuple[Test, ...], unique: Uniq
             continue
         if (test.op == "absent") != (its.op == "absent"):
             return True
-        if test.op == its.op == "exact" and not may_equal(test.value, its.value, unique):
+        if (test.held is not None or its.held is not None) and is_known(test.value) and is_known(its.value):
+            if algebra.excludes(test, its):
+                return True
+        elif test.op == its.op == "exact" and not may_equal(test.value, its.value, unique):
             return True
     return False

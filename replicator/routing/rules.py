@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from replicator.diagnostics import Place
+from replicator.routing.shares import Held, Segment
 from replicator.tree import Hole, Leaf, Source, Text
 
 if TYPE_CHECKING:
@@ -18,21 +19,29 @@ if TYPE_CHECKING:
 
 
 class Test(NamedTuple):
-    """A header (by its name in lower case) or query parameter; `value` is empty unless exact or regex."""
+    """A header (by its name in lower case) or query parameter; `value` is empty unless exact or regex.
+
+    Of a regular expression of ours, `held` says which values it matches.
+    """
 
     name: str
     op: Literal["exact", "regex", "present", "absent"]
     value: Text
+    held: Held | None = None
 
 
 class Condition(NamedTuple):
-    """Conditions that must all hold. A path prefix is of whole segments, without a `/` at its end unless it is `/`."""
+    """Conditions that must all hold. A path prefix is of whole segments, without a `/` at its end unless it is `/`.
+
+    Of a path's regular expression of ours, `segment` says which paths it matches.
+    """
 
     path_op: Literal["exact", "prefix", "regex"]
     path: Text
     headers: tuple[Test, ...]
     query: tuple[Test, ...]
     methods: tuple[str, ...]
+    segment: Segment | None = None
 
 
 class SecretName(NamedTuple):
