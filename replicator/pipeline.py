@@ -23,6 +23,7 @@ from replicator.tree import Hole, Manifest, Tree
 from replicator.yaml_text import Piece, Slot, document, json_line
 
 if TYPE_CHECKING:
+    from replicator.routing.partitions import Ownership
     from replicator.routing.rules import Table
 
 EMITTERS = {
@@ -162,7 +163,8 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     for name, one_set in plan.sets.items():
         bound[name], problems = bind(one_set, plan, data, RENDERERS[options.form])
         found += problems
-    tables = _tables(project, plan, bound, options, found) if project.routings else []
+    routed_by = project.routings or project.partitions
+    tables = _tables(project, plan, bound, options, found) if routed_by else []
     objects = _routing(tables, RENDERERS[options.form], found)
     routed = [identity.of_routing(one.manifest, plan.sets.get(one.manifest.over)) for one in objects]
     found += identity.illegal(routed)
@@ -273,8 +275,9 @@ def _tables(
     from replicator.routing.features import one_azure_secret, one_gateway_at_a_port
 
     tables = []
+    partitions = _partitions(project, plan, options, found) if project.partitions else {}
     for routing in sorted(project.routings, key=lambda one: natural(one.name)):
-        table, problems = compile_routing(routing, plan, bound, options.provider)
+        table, problems = compile_routing(routing, plan, bound, options.provider, partitions)
         found += problems
         if table is not None:
             tables.append(table)
@@ -285,6 +288,16 @@ def _tables(
     found += one_azure_secret(tables)
     found += one_gateway_at_a_port(tables)
     return tables
+
+
+def _partitions(project: Project, plan: Plan, options: Options, found: list[Diagnostic]) -> dict[str, Ownership | None]:
+    """All Partitions by name, with what is proved of each; None for one that is wrong."""
+    from replicator.routing.partitions import proved, resolve
+
+    owned, problems = resolve(project, plan)
+    found += problems
+    found += map(proved, owned.values()) if options.notes else ()
+    return {one.name: owned.get(one.name) for one in project.partitions}
 
 
 def _routing(tables: Iterable[Table], render: Render, found: list[Diagnostic]) -> list[stamp.RoutingObject]:

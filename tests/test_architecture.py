@@ -54,7 +54,8 @@ TABLE: dict[str, str] = {
     "check.sets": "check.project check.types diagnostics model parser.source",
     "check.expressions": "check.project diagnostics expression.template model parser.source scope",
     "check.routings": "diagnostics model parser.source",
-    "check": "check.expressions check.naming check.routings check.sets check.types diagnostics model",
+    "check.partitions": "diagnostics model parser.source",
+    "check": "check.expressions check.naming check.partitions check.routings check.sets check.types diagnostics model",
     # The model to islands with values.
     "expander.islands": "diagnostics expression.template expression.values model parser.source",
     "expander.values": "diagnostics expander.islands expression.template expression.values model parser.scalars"
@@ -117,9 +118,13 @@ TABLE: dict[str, str] = {
     " parser.source routing.destinations routing.features routing.matches routing.rules routing.texts sources tree",
     "routing.string_prefixes": "routing.rules tree",
     "routing.header_values": "tree",
+    "routing.partitions": "diagnostics expander.islands expander.members model parser.source ranges routing.requests"
+    " routing.shares routing.texts",
+    "routing.partition_rules": "diagnostics expander.islands expander.members model routing.partitions routing.rules"
+    " routing.share_patterns routing.shares tree",
     "routing.answers": "diagnostics routing.requests routing.rules tree",
     "routing.simulator": "diagnostics routing.algebra routing.answers routing.destinations routing.fulfilment"
-    " routing.regexes routing.requests routing.rules sources tree",
+    " routing.partitions routing.regexes routing.requests routing.rules sources tree",
     "routing.trials": "routing.answers routing.requests routing.rules routing.simulator sources",
     "emitters.routed": "diagnostics kinds routing.rules tree",
     "emitters.gloo_upstreams": "emitters.routed routing.rules tree",
@@ -163,6 +168,8 @@ LATE = {
     ("pipeline", "routing.compiler"): "for builds with a Routing",
     ("pipeline", "routing.features"): "for builds with a Routing",
     ("pipeline", "routing.analysis"): "for builds with a Routing",
+    ("pipeline", "routing.partitions"): "for builds with a Partition",
+    ("routing.compiler", "routing.partition_rules"): "for routes to a Partition",
     ("cli", "layout"): "for builds to a directory",
     ("cli", "directory"): "for builds to a directory",
     ("cli", "crds"): "for its command",
@@ -180,6 +187,10 @@ CIRCLES = {frozenset({"expression.template", "expression.program"}), frozenset({
 # Names for annotations only.
 TYPES_ONLY = {
     ("routing.rules", "expander.islands"),
+    ("routing.rules", "routing.partitions"),
+    ("routing.compiler", "routing.partition_rules"),
+    ("routing.compiler", "routing.partitions"),
+    ("pipeline", "routing.partitions"),
     ("routing.precedence", "expander.islands"),
     ("routing.algebra", "expander.islands"),
     ("routing.simulator", "expander.islands"),

@@ -664,7 +664,7 @@ def test_delegated_islands_are_not_looked_at_where_what_is_written_decides(monke
     ],
 )
 def test_islands_are_joined_not_compared(routes: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    compared = _Counted(monkeypatch, algebra, "_path_includes")
+    compared = _Counted(monkeypatch, algebra, "path_includes")
     said(dsl(f"replicas: {MANY}", routes))
     assert compared.number <= 8 * MANY
 
@@ -679,7 +679,7 @@ def test_a_route_for_some_requests_of_all_islands_costs_nothing(monkeypatch: pyt
 
 
 def test_all_islands_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared = _Counted(monkeypatch, algebra, "_path_includes")
+    compared = _Counted(monkeypatch, algebra, "path_includes")
     routes: list[dict[str, Any]] = [by_path(f"/i/{KEY}"), {**by_path(f"/i/{KEY}/x"), "name": "again"}]
     (one,) = found_in(dsl(f"replicas: {MANY}", routes))
     assert (one.code, one.others) == ("R0702", MANY - 1)
@@ -687,14 +687,14 @@ def test_all_islands_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_routes_of_each_virtual_host_are_joined_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared = _Counted(monkeypatch, algebra, "_path_includes")
+    compared = _Counted(monkeypatch, algebra, "path_includes")
     routes = [{"match": {"path": {"prefix": f"/{KEY}/{number}"}}, "respond": 404} for number in range(100)]
     assert not said(dsl("replicas: 50", routes, "each: s", '["{{ island.key }}.example.com"]'))
     assert compared.number <= 50 * 100 * 3
 
 
 def test_many_routes_are_not_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared = _Counted(monkeypatch, algebra, "_path_includes")
+    compared = _Counted(monkeypatch, algebra, "path_includes")
     routes: list[dict[str, Any]] = [
         {"match": {"path": {"prefix": f"/r{number}"}, "headers": {"x": "1"}}, "respond": 404} for number in range(3000)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from replicator.check import expressions, naming, routings, sets, types
+from replicator.check import expressions, naming, partitions, routings, sets, types
 from replicator.diagnostics import Diagnostic
 from replicator.model import Project
 
@@ -32,6 +32,7 @@ CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
     expressions.routing_expressions,
     routings.routes,
     routings.one_destination,
+    partitions.partitions,
 )
 
 

@@ -208,6 +208,8 @@ def literal_fields(project: Project) -> Iterator[Diagnostic]:
             for destination in route.to:
                 if destination.function is not None:
                     yield from _no_expressions(*_literal_of(destination.function))
+    for partition in project.partitions:
+        yield from _no_expressions(*scalars(partition.node.get("spec")))
     for document in all_documents(project):
         yield from _no_expressions(document.node.get("metadata"))
         for key in keys(document.node):

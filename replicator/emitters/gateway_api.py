@@ -83,10 +83,12 @@ class _Emitter:
 
         def named(rule: Rule) -> set[str]:
             islands = self.table.islands[rule.over] if rule.over else ()
+            if rule.part:
+                return {f"{rule.route}-{rule.part}"}
             return {f"{rule.route}-{island.name}" for island in islands} if rule.over else {rule.route}
 
         for rule in self.table.rules:
-            start = f"{rule.route}-" if rule.over and rule.route else "-"
+            start = f"{rule.route}-" if (rule.over or rule.part) and rule.route else "-"
             for other in self.table.rules if start != "-" else ():
                 if other.route.startswith(start) and (both := named(rule) & named(other)):
                     message = f"two rules of the HTTPRoute would have the name `{min(both)}`"
@@ -155,7 +157,7 @@ class _Emitter:
         rule = row.rule
         if not rule.over:
             items = self.rules.entries(rule, rule.action, row.matches)
-            route = self.opened(series, rule, len(items), _matches(items))
+            route = self.opened(series, rule, len(items), _matches(items), (f"-{rule.part}",) if rule.part else ())
             self.put(route, items, row, len(items), _matches(items))
             return
         stop = len(self.table.islands[rule.over])

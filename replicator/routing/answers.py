@@ -21,6 +21,20 @@ class Tried(NamedTuple):
     reason: str
 
 
+class Key(NamedTuple):
+    """What a Partition says of a request: its key, and the line of the table, as written, that has it.
+
+    Where no island has the key, the line is `otherwise`. `move` is the phase of a move that the key is in.
+    """
+
+    partition: str
+    key: str
+    stage: str
+    line: str
+    place: Place
+    move: str
+
+
 class Destination(NamedTuple):
     """Who gets a request. Of `weight` parts; the Set and island are those of an island, whatever it is.
 
@@ -83,6 +97,7 @@ class Answer(NamedTuple):
     body: str = ""
     problem: str = ""
     notes: tuple[str, ...] = ()
+    key: Key | None = None
 
     @property
     def found(self) -> bool:
@@ -162,6 +177,11 @@ def steps(answer: Answer) -> Iterator[str]:
         of = f", of the island {answer.island}" if answer.island else ""
         state = f", which is {answer.state}" if answer.state not in ("", "active") else ""
         yield f"> {answer.route or 'a route'} ({where(answer.at)}) matches{of}{state}"
+    if answer.key is not None:
+        key = answer.key
+        move = f", in a move whose phase is {key.move}" if key.move else ""
+        which = f"the key `{key.key}` is" if key.key else "the request is"
+        yield f"  {which} in `{key.line}` ({where(key.place)}), of the Partition {key.partition}{move}"
 
 
 def outcome(answer: Answer) -> Iterator[str]:
@@ -244,6 +264,15 @@ def as_data(answer: Answer) -> dict[str, Any]:
         "host": answer.domain or None,
         "tried": [{"route": one.route or None, **_place(one.place), "reason": one.reason} for one in answer.tried],
         "route": {"name": answer.route or None, **_place(answer.at)} if answer.at else None,
+        "key": {
+            "partition": answer.key.partition,
+            "key": answer.key.key or None,
+            "table": answer.key.stage,
+            "line": {"text": answer.key.line, **_place(answer.key.place)},
+            "move": answer.key.move or None,
+        }
+        if answer.key
+        else None,
         "island": answer.island or None,
         "state": answer.state or None,
         "destinations": [_data_of(share) for share in answer.shares],

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from replicator import names
 from replicator.binder import BoundSet
 from replicator.context import ISLAND_NAME
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest
 from replicator.durations import nanoseconds
-from replicator.expander.islands import USUAL, Plan, SetPlan
+from replicator.expander.islands import USUAL, Island, Plan, SetPlan
 from replicator.model import Route, Routing
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
@@ -25,11 +27,13 @@ from replicator.routing.rules import (
     Azure,
     Backend,
     Case,
+    Condition,
     Cors,
     Fault,
     Forward,
     Gateway,
     HeaderChange,
+    Keyed,
     Knative,
     Mirror,
     Redirect,
@@ -43,6 +47,10 @@ from replicator.routing.rules import (
 from replicator.routing.texts import Texts, is_header, is_host, sample
 from replicator.sources import Ruled
 from replicator.tree import Hole, Text, text
+
+if TYPE_CHECKING:
+    from replicator.routing.partition_rules import Part
+    from replicator.routing.partitions import Ownership
 
 DEFAULT_TIMEOUT = "15s"
 MAX_DURATION = 315_576_000_000 * 10**9  # nanoseconds of protobuf's Duration: 10,000 years
@@ -59,21 +67,37 @@ DRAINED = 503  # the status that answers for a drained island
 
 
 def compile_routing(
-    routing: Routing, plan: Plan, bound: Mapping[str, BoundSet], provider: str = ""
+    routing: Routing,
+    plan: Plan,
+    bound: Mapping[str, BoundSet],
+    provider: str = "",
+    partitions: Mapping[str, Ownership | None] = MappingProxyType({}),
 ) -> tuple[Table | None, list[Diagnostic]]:
-    """The table of a Routing, for its own provider unless another is given; None where something in it is wrong."""
-    compiler = _Compiler(routing, plan, bound, provider or routing.provider)
+    """The table of a Routing, for its own provider unless another is given; None where something in it is wrong.
+
+    `partitions` are all there are by name; None is one that is wrong itself.
+    """
+    compiler = _Compiler(routing, plan, bound, provider or routing.provider, partitions)
     table = compiler.table()
     found = [*compiler.texts.found, *refusals(compiler.uses, table.column)]
     return (table if all(one.severity != "error" for one in found) else None), found
 
 
 class _Compiler:
-    def __init__(self, routing: Routing, plan: Plan, bound: Mapping[str, BoundSet], provider: str) -> None:
+    def __init__(
+        self,
+        routing: Routing,
+        plan: Plan,
+        bound: Mapping[str, BoundSet],
+        provider: str,
+        partitions: Mapping[str, Ownership | None],
+    ) -> None:
         self.routing = routing
+        self.partitions = partitions
         self.plan = plan
         self.provider = provider
         self.settings = routing.settings[provider]
+        self.column = column_of(provider, self.settings)
         self.uses: list[Use] = []
         self.texts = Texts(plan.routing_params[routing.name])
         self.say = self.texts.say
@@ -93,7 +117,7 @@ class _Compiler:
         upstreams = routing.node.get("spec", "gloo", "namespace")
         if upstreams is not None and not names.is_label(upstreams.data):
             self.say("R0304", f"`{upstreams.data}` is no namespace's name", upstreams.place)
-        rules = [rule for route in routing.routes if (rule := self.rule(route)) is not None]
+        rules = [rule for route in routing.routes for rule in self.rules(route)]
         gateway = self.gateway()
         hosts = self.hosts()
         over = self.whole.path if self.whole is not None else ""
@@ -102,7 +126,7 @@ class _Compiler:
             namespace=metadata.namespace,
             labels=metadata.labels,
             provider=self.provider,
-            column=column_of(self.provider, self.settings),
+            column=self.column,
             settings=self.settings,
             hosts=hosts,
             rules=tuple(rules),
@@ -231,6 +255,13 @@ class _Compiler:
 
     # Rules
 
+    def rules(self, route: Route) -> Iterator[Rule]:
+        """The rules of a route: one, or those of the lines of a Partition."""
+        if any(one.kind == "partition" for one in route.to):
+            yield from self.partitioned(route)
+        elif (rule := self.rule(route)) is not None:
+            yield rule
+
     def rule(self, route: Route) -> Rule | None:
         each = self.destinations.set_of(route.each) if route.each else None
         if route.each and each is None:
@@ -268,6 +299,98 @@ class _Compiler:
             matches=tuple(match.place for match in route.matches),
             fields={field: route.node.key_place(field) for field in route.node.items},
         )
+
+    def partitioned(self, route: Route) -> Iterator[Rule]:
+        """The rules of a route to a Partition: those of each island that serves keys, and that of all other keys."""
+        from replicator.routing.partition_rules import parts, regular
+
+        named = next(one for one in route.to if one.kind == "partition")
+        assert named.target is not None
+        name = self.texts.static(named.target)
+        if route.weighted or route.each is not None:
+            message = "a Partition gives each key to one island: it stands in no list, nor in a route of each island"
+            self.say("R0205", message, named.place, "a route of its own: to: {partition: …}")
+            return
+        if name not in self.partitions:
+            self.say("R0701", f"there is no Partition `{name}`", named.target.place, nearest(name, self.partitions))
+            return
+        owned = self.partitions[name]
+        if owned is None:
+            return
+        base = [(condition(match, self.texts, self.use), match.place) for match in route.matches]
+        base = base or [(EVERYTHING, route.place)]
+        if route.rewrite is not None and any(stage.source.kind == "pathSegment" for stage in owned.stages):
+            message = "a path that has the key cannot be rewritten: its prefix is not the same for all keys"
+            self.say("R0708", message, route.node.key_place("rewrite"), "let the islands take the path as it comes")
+            return
+        port = named.port or route.port
+        found: dict[str, Backend | None] = {}
+
+        def backend_of(island: Island) -> Backend | None:
+            if island.path not in found:
+                found[island.path] = self.destinations.of_island(island, port, named.place)
+            return found[island.path]
+
+        forward: Forward | None = None
+        for part in parts(owned, base, self.column, self.say):
+            backend = backend_of(part.island)
+            if backend is None:
+                continue
+            forward = forward or self.forward(route, (Target(backend, 1),), None)
+            if forward is None:
+                return
+            for feature in dict.fromkeys(regular(part.conditions)):
+                self.use(feature, part.stage.source.place)
+            action = forward._replace(targets=(Target(backend, 1),))
+            if part.mirror is not None:
+                action = action._replace(mirror=self.copies(route, part, backend_of(part.mirror)))
+            first = part.lines[0]
+            yield self.keyed_rule(route, part.conditions, action, first.place, part.name, Keyed(owned, part.stage.name))
+        everything = tuple(one for one, _ in base)
+        written = owned.answer
+        if written is not None:
+            self.use("respond", written.place)
+            answer = self.response(written)
+            yield self.keyed_rule(route, everything, answer, written.place, "otherwise", Keyed(owned, ""))
+        elif owned.otherwise is not None and (backend := backend_of(owned.otherwise)) is not None:
+            served = self.forward(route, (Target(backend, 1),), None)
+            if served is not None:
+                yield self.keyed_rule(route, everything, served, named.place, "otherwise", Keyed(owned, ""))
+
+    def keyed_rule(
+        self, route: Route, conditions: tuple[Condition, ...], action: Action, place: Place, part: str, keyed: Keyed
+    ) -> Rule:
+        return Rule(
+            name=text(f"{route.name}-{part}") if route.name else (),
+            conditions=conditions,
+            action=action,
+            rewrite=self.rewrite(route),
+            over="",
+            place=place,
+            route=route.name,
+            matches=(place,) * len(conditions),
+            fields={field: route.node.key_place(field) for field in route.node.items},
+            part=part,
+            keyed=keyed,
+        )
+
+    def copies(self, route: Route, part: Part, backend: Backend | None) -> Mirror | None:
+        """What of a move in its first phase goes to the island that gets the keys."""
+        assert part.mirror is not None
+        move = next(line.move for line in part.lines if line.move is not None)
+        place = move.node.place
+        self.use("mirror", place)
+        if route.mirror is not None:
+            message = "this route has a mirror of its own, and a move of its Partition needs one"
+            self.say("R0205", message, route.node.key_place("mirror"), "take it out until the move is done")
+        if backend is None:
+            return None
+        if backend.function is not None:
+            self.destinations.no_copies(part.mirror, move.target.place)
+            return None
+        if backend.authority:
+            self.use("mirror.host", place)
+        return Mirror(backend, 100)
 
     def names_objects(self, route: Route) -> None:
         """A route that is delegated to objects of its own names them."""

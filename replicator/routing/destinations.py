@@ -101,11 +101,15 @@ class Destinations:
             return None
         backend = self.of_island(island, destination.port, destination.place)
         if backend is not None and backend.function is not None:
-            message = f"the island `{island.path}` is a function, which is called by a Host of its own"
-            related = Related("it is this island", island_place(island))
-            self.say("R0708", message, destination.place, "copies keep theirs: mirror to a Service or a host", related)
+            self.no_copies(island, destination.place)
             return None
         return backend
+
+    def no_copies(self, island: Island, place: Place) -> None:
+        """Say that an island, which is a function, gets no copies of requests."""
+        message = f"the island `{island.path}` is a function, which is called by a Host of its own"
+        related = Related("it is this island", island_place(island))
+        self.say("R0708", message, place, "copies keep theirs: mirror to a Service or a host", related)
 
     # Islands
 

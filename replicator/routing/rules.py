@@ -16,6 +16,7 @@ from replicator.tree import Hole, Leaf, Source, Text
 
 if TYPE_CHECKING:
     from replicator.expander.islands import Island
+    from replicator.routing.partitions import Ownership
 
 
 class Test(NamedTuple):
@@ -203,12 +204,20 @@ Action = Forward | Redirect | Respond
 _NOWHERE = Place("", 0, 0, 0, 0)
 
 
+class Keyed(NamedTuple):
+    """What a rule has of a Partition: the stage whose keys it is for; empty where it is for all other keys."""
+
+    ownership: Ownership
+    stage: str
+
+
 class Rule(NamedTuple):
     """One route; with `over` one for each island of that Set. `rewrite` takes the place of the matched path prefix.
 
     `route` is its name as written; `name` that of the one route, with the island's. `cases` are those of islands for
     which another action stands: of the islands of `over`, or of those of the whole table. `fields` are the places of
-    what is written of it, and `matches` those of its conditions.
+    what is written of it, and `matches` those of its conditions. A route to a Partition is as many rules as islands
+    serve its keys: `part` tells them apart, `keyed` says which keys they are for.
     """
 
     name: Text
@@ -221,6 +230,8 @@ class Rule(NamedTuple):
     cases: tuple[tuple[str, Action], ...] = ()
     matches: tuple[Place, ...] = ()
     fields: Mapping[str, Place] = {}
+    part: str = ""
+    keyed: Keyed | None = None
 
     def at(self, field: str) -> Place:
         """Where a field of the route is written, or the route."""

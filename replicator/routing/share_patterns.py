@@ -43,7 +43,7 @@ WHOLE = Frame()
 
 def of_label(number: int) -> Frame:
     """The frame of a host's label; a port may follow. Case makes no difference in hosts."""
-    before = "(?i)" + (rf"([^.:]+\.){{{number - 1}}}" if number > 1 else "")
+    before = "(?i)" + _times(r"[^.:]+\.", number - 1)
     return Frame(before, "([.:].*)?", "[^.:]", (_ANY + 2) * (number - 1) + _ANY + 6)
 
 
@@ -51,8 +51,12 @@ def of_segment(prefix: str, number: int) -> Frame:
     """The frame of a path's segment, under a prefix of whole segments that has fewer of them."""
     depth = prefix.count("/") if prefix != "/" else 0
     between = number - depth - 1
-    start = escaped(prefix.rstrip("/")) + "/" + (f"([^/]+/){{{between}}}" if between else "")
+    start = escaped(prefix.rstrip("/")) + "/" + _times("[^/]+/", between)
     return Frame(start, "(/.*)?", "[^/]", len(prefix.encode()) + (_ANY + 2) * between + _ANY + 6)
+
+
+def _times(pattern: str, number: int) -> str:
+    return pattern * number if number < 2 else f"({pattern}){{{number}}}"
 
 
 def escaped(key: str) -> str:
@@ -85,7 +89,11 @@ def pieces(share: Share, frame: Frame, limits: Limits) -> list[Piece]:
 
 
 def _framed(body: str, frame: Frame) -> str:
-    return f"{frame.before}({body}){frame.after}"
+    return f"{frame.before}{_group(body)}{frame.after}"
+
+
+def _group(body: str) -> str:
+    return f"({body})" if "|" in body else body
 
 
 def _groups(keys: Sequence[str], frame: Frame, limits: Limits) -> Iterator[list[str]]:
@@ -144,8 +152,8 @@ def _numbers(share: Share, frame: Frame) -> tuple[str, int]:
     if share.kind != "number":
         body, cost = _digits(share.ranges, share.width, 16)
         rest = f"{frame.any}*"
-        framed = _framed(f"{rest}({body})" if share.kind == "last" else f"({body}){rest}", frame)
-        return framed, _OVERHEAD + frame.size + _ANY + cost
+        key = f"{rest}{_group(body)}" if share.kind == "last" else f"{_group(body)}{rest}"
+        return f"{frame.before}{key}{frame.after}", _OVERHEAD + frame.size + _ANY + cost
     alternatives: list[tuple[str, int]] = []
     for width in range(1, 7):
         least = 10 ** (width - 1) if width > 1 else 0
@@ -183,7 +191,7 @@ def _digits(ranges: Sequence[Range], width: int, base: int) -> tuple[str, int]:
             cost += one * (width - 1)
         elif width > 1:
             more, one = _digits(rest, width - 1, base)
-            text += f"({more})" if "|" in more else more
+            text += _group(more)
             cost += one
         parts.append(text)
         total += cost + 1

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from replicator.diagnostics import nearest
 from replicator.routing.algebra import filled
-from replicator.routing.answers import Answer, Destination, Tried, destination
+from replicator.routing.answers import Answer, Destination, Key, Tried, destination
 from replicator.routing.destinations import fixed
 from replicator.routing.fulfilment import Shortfall, fulfils, shortfalls
+from replicator.routing.partitions import key_of
 from replicator.routing.regexes import NotSimulated
 from replicator.routing.requests import Request, merged
-from replicator.routing.rules import Backend, Condition, Forward, HeaderChange, Redirect, Respond, Rule, Table
+from replicator.routing.rules import Backend, Condition, Forward, HeaderChange, Keyed, Redirect, Respond, Rule, Table
 from replicator.sources import assemble
 from replicator.tree import Text
 
@@ -165,6 +166,8 @@ def _taken(answer: Answer, host: VirtualHost, rule: Rule, condition: Condition, 
         state=island.state if island is not None else "",
     )
     action = rule.action_of(island.case) if island is not None else rule.action
+    if rule.keyed is not None:
+        answer = answer._replace(key=_key(request, rule, rule.keyed))
     if isinstance(action, Respond):
         return answer._replace(kind="respond", status=action.status, body=assemble(action.body, island))
     replacement = assemble(rule.rewrite, island) if rule.rewrite is not None else None
@@ -185,6 +188,19 @@ def _taken(answer: Answer, host: VirtualHost, rule: Rule, condition: Condition, 
         request_headers=_filled_change(action.request, island),
         response_headers=_filled_change(action.response, island),
     )
+
+
+def _key(request: Request, rule: Rule, keyed: Keyed) -> Key:
+    """The line of a Partition that a request is in, or that all other keys are `otherwise`'s."""
+    owned = keyed.ownership
+    stages = [stage for stage in owned.stages if not keyed.stage or stage.name == keyed.stage]
+    keys = [key for stage in stages for key in key_of(stage.source, request)]
+    for key in keys:
+        line = owned.line_of(keyed.stage, key)
+        if line is not None:
+            phase = line.move.phase if line.move is not None else ""
+            return Key(owned.name, key, line.field, f"{line.field}: {line.written}", line.place, phase)
+    return Key(owned.name, keys[0] if keys else "", "otherwise", "otherwise", rule.place, "")
 
 
 def rewritten(path: str, condition: Condition, replacement: str | None) -> str:
