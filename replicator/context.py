@@ -255,7 +255,12 @@ class Context:
 
     def _inner(self, call: Call) -> Inner:
         """What `keys(set)` and `addresses(set, port)` stand for."""
-        inner = self.plan.inner[call.arguments[0]]
+        inner = self.plan.inner.get(call.arguments[0])
+        if inner is None:  # the Sets inside an island are counted one after the other
+            hint = "a unit can have them; a Set's values can name the units of the island around"
+            raise Failure(
+                f"the islands of `{call.arguments[0]}` are not known where those of another are counted", hint
+            )
         if call.function == "keys":
             return Inner(inner, call, None)
         return Inner(inner, call, self._reader(inner, inner.type.ports[call.arguments[1]]))

@@ -540,3 +540,12 @@ def test_a_circle_through_a_derived_value() -> None:
         """,
     )
     assert [code for code, _ in faults(text, set_of("replicas: 1"))] == ["R0612"]
+
+
+@pytest.mark.parametrize("function", ["addresses('store', 'sql')", "keys('store')"])
+def test_values_of_one_inner_set_cannot_follow_from_the_islands_of_a_later_one(function: str) -> None:
+    cell = "params: {all: {type: string}}\nunits: {api: {image: cell}}"
+    sets = f"cell: {{type: cell, replicas: 2, params: {{all: \"{{{{ {function} | join(',') }}}}\"}}}}"
+    text = region(sets=f"{sets}\nstore: {{type: store, replicas: 2}}")
+    world = set_of("islands: {eu: {}}", "world", "w", "region")
+    assert faults(type_of(cell, "cell"), STORE, text, world) == [("R0405", f"\"{{{{ {function} | join(',') }}}}\"")]
