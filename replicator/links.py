@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Map
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from replicator.context import Context, Data, not_offered
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.expander.islands import Plan, SetPlan, island_place
 from replicator.expression.template import Call, parse
-from replicator.model import IslandType, TypePort
+from replicator.model import IslandSet, IslandType, TypePort
 from replicator.parser.source import Mapping, Node, Scalar
 from replicator.scope import let_reads, scalars
 from replicator.sources import no_peer
@@ -24,20 +24,49 @@ Vertex = tuple[str, str]
 
 
 class Wish(NamedTuple):
-    """A call that a Type makes, by one of its units or ("") by what it has beside them."""
+    """A call that a Type makes, by one of its units or ("") by what it has beside them.
+
+    `inner` is the Set inside the Type's islands that the result is given to; a call that is `derived` is a value of
+    `let`, which says nothing of who uses it.
+    """
 
     unit: str
     call: Call
     place: Place
     declared: bool = False
+    inner: str = ""
+    derived: bool = False
 
 
-def resolve(plan: Plan, data: Data) -> list[Diagnostic]:
-    """Find the Set of every link, and note in its plan which of its ports are called of all islands at once.
+Reach = Literal["own", "same", "key", "all"]
 
-    What is wrong with links is returned: Sets, islands and ports that are not there, and circles as warnings.
+
+class Link(NamedTuple):
+    """Islands that call others: those of `caller` a Service of those of `target`.
+
+    The call is read in the islands of `scope`: the callers themselves, or those around them, where a Type gives its
+    inner Sets an address as a parameter. `reach` says whom it names, seen from such an island: itself (`own`), the
+    island of the `same` key, that of `key`, or `all`. `service` is a name within the island, `port` the name or number
+    of one of the Service's ports, or empty for all of them.
+    """
+
+    caller: SetPlan
+    scope: SetPlan
+    target: SetPlan
+    reach: Reach
+    key: str
+    service: str
+    port: str
+    place: Place
+
+
+def resolve(plan: Plan, data: Data) -> tuple[list[Link], list[Diagnostic]]:
+    """The links between islands. It is noted in a Set's plan which of its ports are called of all islands at once.
+
+    What is wrong with links is returned too: Sets, islands and ports that are not there, and circles as warnings.
     """
     found: list[Diagnostic] = []
+    links: dict[tuple[object, ...], Link] = {}
     arrows: dict[tuple[Vertex, Vertex], Place] = {}
     wishes: dict[int, list[Wish]] = {}
     for one in plan.sets.values():
@@ -45,11 +74,21 @@ def resolve(plan: Plan, data: Data) -> list[Diagnostic]:
             wishes[id(one.type)] = list(_wishes(one.type, data))
         context = Context(one, {}, plans=plan)
         for wish in (*wishes[id(one.type)], *_of_patches(one)):
-            for caller, to in _arrows(context, wish, found):
-                if (one.path, caller) != to:
-                    arrows.setdefault(((one.path, caller), to), wish.place)
+            link = _link(context, wish, found)
+            if link is None:
+                continue
+            to = (link.target.path, link.service if link.service in link.target.type.units else "")
+            if not wish.inner and (one.path, wish.unit) != to:
+                arrows.setdefault(((one.path, wish.unit), to), wish.place)
+            if not wish.derived and not (link.caller is link.target and link.reach == "own"):
+                links.setdefault(_key(link), link)
     found += _circles(arrows)
-    return found
+    return list(links.values()), found
+
+
+def _key(link: Link) -> tuple[object, ...]:
+    """What tells links apart: where they are written does not."""
+    return (link.caller.path, link.scope.path, link.target.path, *link[3:7])
 
 
 # What a Type calls
@@ -61,7 +100,11 @@ def _wishes(island_type: IslandType, data: Data) -> Iterator[Wish]:
     spec = island_type.node.get("spec")
     for field, node in spec.items.items() if isinstance(spec, Mapping) else ():
         if field not in ("units", "sets"):
-            yield from _calls("", scalars(node), island_type)
+            derived = field == "let"
+            yield from (wish._replace(derived=derived) for wish in _calls("", scalars(node), island_type))
+    for inner in island_type.sets.values():
+        for value in _given(inner):
+            yield from (wish._replace(inner=inner.name) for wish in _calls("", scalars(value), island_type))
     for resource in island_type.resources:
         if resource.file is not None and resource.expressions:
             for manifest in data.manifests.get(id(resource.file), ()):
@@ -76,10 +119,21 @@ def _wishes(island_type: IslandType, data: Data) -> Iterator[Wish]:
 
 def _of_patches(plan: SetPlan) -> Iterator[Wish]:
     """The calls in the patches of a Set and of its islands."""
-    entries = plan.model.islands.items.values() if plan.model.islands is not None else ()
-    own = (entry.items.get("patches") for entry in entries if isinstance(entry, Mapping))
-    for node in (*(patch.patch for patch in plan.model.patches), *own):
+    for node in (*(patch.patch for patch in plan.model.patches), *_of_entries(plan.model, "patches")):
         yield from _calls("", scalars(node), plan.type)
+
+
+def _given(inner: IslandSet) -> Iterator[Node | None]:
+    """The values of a Set inside islands, which are read in the scope of the island around."""
+    yield inner.params
+    yield from (override.params for override in inner.overrides)
+    yield from _of_entries(inner, "params")
+
+
+def _of_entries(model: IslandSet, field: str) -> Iterator[Node | None]:
+    """A field of the entries of a Set's islands."""
+    entries = model.islands.items.values() if model.islands is not None else ()
+    return (entry.items.get(field) for entry in entries if isinstance(entry, Mapping))
 
 
 def _calls(unit: str, nodes: Iterable[Node], island_type: IslandType) -> Iterator[Wish]:
@@ -99,20 +153,31 @@ def _calls(unit: str, nodes: Iterable[Node], island_type: IslandType) -> Iterato
 # Where a call leads
 
 
-def _arrows(context: Context, wish: Wish, found: list[Diagnostic]) -> Iterator[tuple[str, Vertex]]:
-    """From the unit that calls to what it calls, where that is known."""
+def _link(context: Context, wish: Wish, found: list[Diagnostic]) -> Link | None:
+    """The link that a call makes; None where that is not known, or where it stays inside one pod."""
     plan, call = context.plan, wish.call
+    caller = plan.inner[wish.inner] if wish.inner else plan
     if call.keywords:
         target, port = _target(context, wish, found)
-        if target is not None and port is not None:
-            yield wish.unit, (target.path, port.unit.text if port.unit else "")
-    elif call.function == "addresses":
+        if target is None or port is None:
+            return None
+        key: str = dict(call.keywords).get("key", "")
+        reach: Reach = "all" if dict(call.keywords).get("all") else "key" if key else "same"
+        return Link(caller, plan, target, reach, key, *_end(port), wish.place)
+    if call.function == "addresses":
         inner = plan.inner[call.arguments[0]]
-        port = inner.type.ports[call.arguments[1]]
-        yield wish.unit, (inner.path, port.unit.text if port.unit else "")
-    elif call.function in ("host", "address") and not context.pods:
-        local = call.arguments[0]
-        yield wish.unit, (plan.path, local if local in plan.type.units else "")
+        return Link(caller, plan, inner, "all", "", *_end(inner.type.ports[call.arguments[1]]), wish.place)
+    if call.function in ("host", "address") and not context.pods:
+        local, *rest = call.arguments
+        return Link(caller, plan, plan, "own", "", local, rest[0] if rest else "", wish.place)
+    return None
+
+
+def _end(port: TypePort) -> tuple[str, str]:
+    """The Service of a Type's port, and which of its ports it is."""
+    named = port.unit or port.service
+    assert named is not None
+    return named.text, port.port.text
 
 
 def _target(context: Context, wish: Wish, found: list[Diagnostic]) -> tuple[SetPlan | None, TypePort | None]:

@@ -156,7 +156,8 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     found += problems
     if has_errors(found):
         return Built(told(), texts)
-    found += links.resolve(plan, data)
+    _, problems = links.resolve(plan, data)
+    found += problems
     if has_errors(found):
         return Built(told(), texts)
     bound: dict[str, BoundSet] = {}
