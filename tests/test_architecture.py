@@ -112,10 +112,12 @@ TABLE: dict[str, str] = {
     "routing.regexes": "parser.patterns",
     "routing.fulfilment": "routing.algebra routing.regexes routing.requests routing.rules",
     "routing.matches": "diagnostics expander.islands model names routing.rules routing.texts sources tree yaml_text",
+    "routing.gateways": "model parser.source routing.rules",
     "routing.destinations": "binder context diagnostics expander.islands expression.values model names parser.source"
     " routing.rules routing.texts sources tree",
     "routing.compiler": "binder context diagnostics durations expander.islands expression.values model names"
-    " parser.source routing.destinations routing.features routing.matches routing.rules routing.texts sources tree",
+    " parser.source routing.destinations routing.features routing.gateways routing.matches routing.rules routing.texts"
+    " sources tree",
     "routing.string_prefixes": "routing.rules tree",
     "routing.header_values": "tree",
     "routing.partitions": "diagnostics expander.islands expander.members model parser.source ranges routing.requests"

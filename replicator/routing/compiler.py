@@ -18,10 +18,10 @@ from replicator.parser.source import Node, Scalar
 from replicator.parser.source import Sequence as SequenceNode
 from replicator.routing.destinations import MAX_WEIGHTS, NO_ACTIVE, Destinations
 from replicator.routing.features import column_of, refusals
+from replicator.routing.gateways import gateway_of
 from replicator.routing.matches import condition, names_island, tells_apart
 from replicator.routing.rules import (
     EVERYTHING,
-    PORTS,
     Action,
     Aws,
     Azure,
@@ -173,10 +173,9 @@ class _Compiler:
 
     def gateway(self) -> Gateway | None:
         node = self.routing.gateway
-        metadata = self.routing.metadata
         if node is None:
             if not (self.provider == "istio" and self.settings.get("mesh")):
-                self.use("gateway.none", metadata.name_node.place)
+                self.use("gateway.none", self.routing.metadata.name_node.place)
             return None
         data = node.data
         create = node.items.get("create")
@@ -200,16 +199,7 @@ class _Compiler:
             self.use("gateway.create", place)
             if "class" not in made:
                 self.use("gateway.class", create.place)
-        return Gateway(
-            name=data.get("name", self.routing.name),
-            namespace=data.get("namespace", self.settings.get("namespace", metadata.namespace)),
-            place=place,
-            create=create is not None,
-            of_class=made.get("class", ""),
-            selector=made.get("selector", {"istio": "ingressgateway"}),
-            port=made.get("port", PORTS[self.provider][self.routing.tls is not None]),
-            section=data.get("section", ""),
-        )
+        return gateway_of(self.routing, self.provider)
 
     def tls(self, gateway: Gateway | None) -> Tls | None:
         node = self.routing.tls
