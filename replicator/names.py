@@ -17,6 +17,11 @@ _QUALIFIED = re.compile(rf"(?:{SUBDOMAIN.pattern}/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 
+# Labels that say whose an object is.
+OF_SET, OF_ISLAND, OF_ROUTING = "replicator.dev/set", "replicator.dev/island", "replicator.dev/routing"
+SPLIT = {"replicator.dev/split": "by-size"}
+"""The label of an object that holds what another of its owner had no room for: where the cut is follows from sizes."""
+
 MAX_KEY = 32
 MAX_LABEL = 63
 MAX_SUBDOMAIN = 253

@@ -75,7 +75,7 @@ TABLE: dict[str, str] = {
     "closed": "diagnostics kinds proofs tree",
     "definitions": "diagnostics tree",
     "emitters": "",
-    "emitters.labels": "context tree",
+    "emitters.labels": "context names tree",
     "emitters.containers": "context diagnostics expression.values kinds model names parser.source patch sources tree",
     "emitters.island": "context diagnostics emitters.containers emitters.labels kinds model names parser.source patch"
     " tree",
@@ -128,7 +128,7 @@ TABLE: dict[str, str] = {
     "routing.simulator": "diagnostics routing.algebra routing.answers routing.destinations routing.fulfilment"
     " routing.partitions routing.regexes routing.requests routing.rules sources tree",
     "routing.trials": "routing.answers routing.requests routing.rules routing.simulator sources",
-    "emitters.routed": "diagnostics kinds routing.rules tree",
+    "emitters.routed": "diagnostics kinds names routing.rules sources tree",
     "emitters.gloo_upstreams": "emitters.routed routing.rules tree",
     "emitters.gloo_routes": "durations emitters.gloo_upstreams routing.header_values routing.rules"
     " routing.string_prefixes tree",
@@ -138,12 +138,11 @@ TABLE: dict[str, str] = {
     "emitters.istio": "diagnostics durations emitters.istio_registry emitters.routed routing.header_values"
     " routing.rules routing.string_prefixes tree",
     "emitters.gateway_kgateway": "durations routing.rules tree",
-    "emitters.gateway_objects": "diagnostics emitters.gateway_kgateway emitters.routed names routing.rules sources"
-    " tree",
+    "emitters.gateway_objects": "diagnostics emitters.gateway_kgateway emitters.routed names routing.rules tree",
     "emitters.gateway_rules": "diagnostics durations emitters.gateway_kgateway emitters.gateway_objects emitters.routed"
     " names routing.header_values routing.precedence routing.rules sources tree yaml_text",
     "emitters.gateway_api": "diagnostics emitters.gateway_kgateway emitters.gateway_objects emitters.gateway_rules"
-    " emitters.routed routing.precedence routing.rules tree",
+    " emitters.routed names routing.precedence routing.rules tree",
     # All of it, and the outside world.
     "pipeline": "binder check context definitions diagnostics emitters.resources expander expander.islands"
     " expander.members expander.values foreign gather identity kinds links model parser.decode parser.schema"

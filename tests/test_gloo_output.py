@@ -359,7 +359,11 @@ def test_whole_objects() -> None:
         {
             "apiVersion": "gloo.solo.io/v1",
             "kind": "Upstream",
-            "metadata": {"name": "front-cart-eu-http", "namespace": "edge", "labels": labels},
+            "metadata": {
+                "name": "front-cart-eu-http",
+                "namespace": "edge",
+                "labels": {**labels, "replicator.dev/island": "cart-eu"},
+            },
             "spec": {"kube": {"serviceName": "cart-eu-web", "serviceNamespace": "shop", "servicePort": 80}},
         },
         {

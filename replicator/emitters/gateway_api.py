@@ -12,9 +12,10 @@ from typing import Any
 
 from replicator.diagnostics import Diagnostic, Related
 from replicator.emitters import gateway_kgateway as kgateway
-from replicator.emitters.gateway_objects import GROUP, ISLAND, VERSION, Objects
+from replicator.emitters.gateway_objects import GROUP, VERSION, Objects
 from replicator.emitters.gateway_rules import Rules
-from replicator.emitters.routed import fixed, in_order
+from replicator.emitters.routed import ISLAND, NO_LABELS, fixed, in_order
+from replicator.names import SPLIT
 from replicator.routing.precedence import Match, Row, compiled
 from replicator.routing.rules import Backend, Gateway, Rule, Table, alike
 from replicator.tree import Hole, List, Manifest, Map, Repeat, Text, Tree, text, tree
@@ -47,11 +48,15 @@ class _Route:
 
 @dataclass(slots=True)
 class _Series:
-    """HTTPRoutes one after another; `first` is the name of the first one. With `over` each is one per island."""
+    """HTTPRoutes one after another; `first` is the name of the first one.
+
+    With `over` each is one per island; with `island`, a path, they are those of one island.
+    """
 
     first: Text
     over: str = ""
     cases: frozenset[str] = frozenset()
+    island: str = ""
     routes: list[_Route] = field(default_factory=list)
 
 
@@ -137,7 +142,8 @@ class _Emitter:
         name = text(f"{self.table.name}-{self.objects.named(rule)}-", ISLAND)
         if row.own:
             for number, island in enumerate(islands):
-                single = _Series((fixed(text(f"{self.table.name}-{rule.route}-", island.name)),))
+                first = (fixed(text(f"{self.table.name}-{rule.route}-", island.name)),)
+                single = _Series(first, island=island.path)
                 self.fill(single, row, number)
                 for route in single.routes:
                     self.http_route(route, single)
@@ -233,7 +239,9 @@ class _Emitter:
             "hostnames": self.hostnames() or ...,
             "rules": List(tuple(route.items), self.objects.origin),
         }
-        self.manifest(VERSION, "HTTPRoute", route.name, spec, over=series.over, cases=series.cases)
+        labels = NO_LABELS if route is series.routes[0] else SPLIT
+        of, cases, island = series.over, series.cases, series.island
+        self.manifest(VERSION, "HTTPRoute", route.name, spec, over=of, cases=cases, island=island, labels=labels)
 
     def hostnames(self) -> list[Text]:
         """The hosts; none where one of them is any."""
@@ -276,8 +284,8 @@ class _Emitter:
             self.of_backend(VERSION, "BackendTLSPolicy", backend, {"targetRefs": [target], "validation": validation})
 
     def of_backend(self, version: str, kind: str, backend: Backend, spec: dict[str, Any]) -> None:
-        of, cases = backend.over, backend.cases
-        self.manifest(version, kind, backend.name, spec, over=of, cases=cases, place=backend.place)
+        of, cases, place, island = backend.over, backend.cases, backend.place, backend.island
+        self.manifest(version, kind, backend.name, spec, over=of, cases=cases, place=place, island=island)
 
     # Grants and Gateways
 

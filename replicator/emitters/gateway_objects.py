@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from replicator import names
 from replicator.diagnostics import Diagnostic, Place, Related
 from replicator.emitters import gateway_kgateway as kgateway
-from replicator.emitters.routed import manifest
+from replicator.emitters.routed import ISLAND, NO_LABELS, manifest
 from replicator.routing.rules import Backend, Rule, Table
-from replicator.sources import Atom
-from replicator.tree import Hole, Manifest, Origin, Text, text
+from replicator.tree import Manifest, Origin, Text, text
 
 GROUP = "gateway.networking.k8s.io"
 VERSION = f"{GROUP}/v1"
-ISLAND = Hole("name", Atom(("island", "name")))
 
 
 class Objects:
@@ -43,12 +42,14 @@ class Objects:
         over: str = "",
         cases: frozenset[str] = frozenset(),
         place: Place | None = None,
+        island: str = "",
+        labels: Mapping[str, str] = NO_LABELS,
     ) -> None:
         """One more object, in the Routing's namespace unless another is given."""
         table = self.table
         longest = names.MAX_LABEL if kind == "Service" else names.MAX_SUBDOMAIN
         self.name(name, over, longest, place or table.place, kind)
-        self.made.append(manifest(table, version, kind, name, spec, namespace, {}, over, cases))
+        self.made.append(manifest(table, version, kind, name, spec, namespace, labels, over, cases, island=island))
 
     def name(self, name: Text, over: str, longest: int, place: Place, kind: str) -> None:
         """What is wrong with a name: of islands, with the longest of them."""

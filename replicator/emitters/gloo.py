@@ -11,7 +11,7 @@ from replicator.diagnostics import Diagnostic
 from replicator.emitters.gloo_routes import destinations, goes_straight, group_name, is_shared, routes
 from replicator.emitters.gloo_upstreams import namespace_of, upstream
 from replicator.emitters.routed import in_order, manifest
-from replicator.names import MAX_LABEL
+from replicator.names import MAX_LABEL, OF_ROUTING
 from replicator.routing.rules import PORTS, Condition, Forward, Gateway, Rule, Table, alike
 from replicator.tree import List, Manifest, Map, Origin, Repeat, Text, Tree, mapping, text
 
@@ -133,7 +133,7 @@ def _delegating(table: Table, rule: Rule) -> Map:
     if table.delegation == "set":
         action: dict[str, Any] = {"ref": {"name": name, "namespace": table.namespace}}
     else:
-        labels = {"replicator.dev/routing": table.name, _ROUTE: rule.route}
+        labels = {OF_ROUTING: table.name, _ROUTE: rule.route}
         action = {"selector": {"namespaces": [table.namespace], "labels": labels}}
     fields = {"name": rule.route, "matchers": [{"prefix": _head(rule.conditions)}], "delegateAction": action}
     return mapping(fields, Origin(rule.place, "routing"))

@@ -26,7 +26,16 @@ def upstream(table: Table, backend: Backend) -> Manifest:
     where = (namespace_of(table),)
     cases = backend.cases if backend.over else frozenset()
     return manifest(
-        table, "gloo.solo.io/v1", "Upstream", backend.name, spec, where, {}, backend.over, cases, backend.place
+        table,
+        "gloo.solo.io/v1",
+        "Upstream",
+        backend.name,
+        spec,
+        where,
+        over=backend.over,
+        cases=cases,
+        place=backend.place,
+        island=backend.island,
     )
 
 

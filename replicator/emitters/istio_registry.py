@@ -21,7 +21,7 @@ _MAX_LABEL = 63
 
 
 def _manifest(table: Table, kind: str, backend: Backend, spec: Mapping[str, Any]) -> Manifest:
-    return manifest(table, API, kind, backend.name, spec, over=backend.over, cases=backend.cases)
+    return manifest(table, API, kind, backend.name, spec, over=backend.over, cases=backend.cases, island=backend.island)
 
 
 def destination(table: Table, backend: Backend) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from replicator.context import ISLAND_NAME, Context
+from replicator.names import OF_ISLAND, OF_SET
 from replicator.tree import Map, Text, mapping, text
 
 NAME = "app.kubernetes.io/name"
@@ -12,8 +14,7 @@ INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
 PART_OF = "app.kubernetes.io/part-of"
 MANAGED_BY = "app.kubernetes.io/managed-by"
-SET = "replicator.dev/set"
-ISLAND = "replicator.dev/island"
+SET, ISLAND = OF_SET, OF_ISLAND
 POD_NAME = "statefulset.kubernetes.io/pod-name"  # set by the StatefulSet controller
 
 
@@ -38,9 +39,9 @@ def of_island(context: Context) -> dict[str, Any]:
     return {SET: context.set_name, ISLAND: text(ISLAND_NAME)}
 
 
-def of_object(context: Context, component: str, of_island: bool = True) -> Map:
-    """Labels of an object: a pod's, and the IslandSet's own."""
-    return mapping({**of_pod(context, component, of_island), **context.plan.model.metadata.labels})
+def of_object(context: Context, component: str, of_island: bool = True, more: Mapping[str, str] | None = None) -> Map:
+    """Labels of an object: a pod's, `more`, and the IslandSet's own."""
+    return mapping({**of_pod(context, component, of_island), **(more or {}), **context.plan.model.metadata.labels})
 
 
 def selector(component: str) -> dict[str, Any]:

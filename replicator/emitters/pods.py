@@ -5,7 +5,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from replicator import names
@@ -183,7 +183,7 @@ def _groups(context: Context, unit: Unit) -> Iterator[Manifest]:
     for number, group in sorted(parts.items()):
         for part, data in enumerate(group):
             name = context.object_name(_group_name(unit, number, part))
-            yield _manifest(context, "v1", "ConfigMap", name, {"data": data}, component=unit.name)
+            yield _manifest(context, "v1", "ConfigMap", name, {"data": data}, component=unit.name, more=names.SPLIT)
 
 
 def _group_name(unit: Unit, number: int, part: int) -> str:
@@ -216,8 +216,9 @@ def _manifest(
     body: dict[str, Any],
     component: str = "",
     of_island: bool = False,
+    more: Mapping[str, str] | None = None,
 ) -> Manifest:
-    own = labels.of_object(context, component, of_island)
+    own = labels.of_object(context, component, of_island, more)
     unit = context.type.units.get(component)  # else it is of the Set, whose name it has
     origin = Origin(unit.place, "type") if unit else Origin(context.plan.model.metadata.name_node.place, "set")
     metadata = labels.metadata(leaf(name, origin), context.namespace, own)

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from replicator import names
 from replicator.diagnostics import Place
 from replicator.kinds import routing_rank
 from replicator.routing.rules import Table
-from replicator.tree import Manifest, Origin, Text, mapping
+from replicator.sources import Atom
+from replicator.tree import Hole, Manifest, Origin, Text, mapping
 
-_NO_LABELS: Mapping[str, str] = MappingProxyType({})
+ISLAND = Hole("name", Atom(("island", "name")))
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 def fixed(content: Text) -> str:
@@ -26,17 +29,23 @@ def manifest(
     name: Text,
     spec: Any,
     namespace: Text = (),
-    labels: Mapping[str, str] = _NO_LABELS,
+    labels: Mapping[str, str] = NO_LABELS,
     over: str = "",
     cases: frozenset[str] = frozenset(),
     place: Place | None = None,
+    island: str = "",
 ) -> Manifest:
     """An object of a Routing, in its namespace unless another is given.
 
     `over` and `cases` are those of the `Manifest`; `labels` stand beside those that every object of the Routing has.
+    One that goes with an island has its label: each of those that are `over` a Set, and one for the one `island`, which
+    is told by its path.
     """
     where = namespace or (table.namespace,)
-    own = {"app.kubernetes.io/managed-by": "replicator", "replicator.dev/routing": table.name}
+    own: dict[str, Any] = {"app.kubernetes.io/managed-by": "replicator", names.OF_ROUTING: table.name}
+    whose: Any = (ISLAND,) if over else island.replace("/", "-")
+    if whose:
+        own[names.OF_ISLAND] = whose
     metadata = {"name": name, "namespace": where, "labels": {**own, **labels, **table.labels}}
     origin = Origin(place or table.place, "routing")
     body = mapping({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}, origin)
