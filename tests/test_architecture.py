@@ -51,7 +51,7 @@ TABLE: dict[str, str] = {
     "check.project": "model parser.source",
     "check.naming": "check.project diagnostics kinds model names parser.source",
     "check.types": "check.project diagnostics model names parser.source",
-    "check.sets": "check.project check.types diagnostics model parser.source",
+    "check.sets": "check.project check.types diagnostics model names parser.source",
     "check.expressions": "check.project diagnostics expression.template model parser.source scope",
     "check.routings": "diagnostics model parser.source",
     "check.partitions": "diagnostics model parser.source",

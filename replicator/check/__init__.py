@@ -24,6 +24,7 @@ CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
     types.workloads,
     sets.counts,
     sets.pods,
+    sets.tombstones,
     types.resources,
     expressions.shared_expressions,
     expressions.literal_fields,

@@ -10,6 +10,7 @@ from replicator.check.project import all_sets, children_of
 from replicator.check.types import same_number, same_volumes
 from replicator.diagnostics import Diagnostic, Related, nearest
 from replicator.model import IslandSet, IslandType, Project, UnitPort
+from replicator.names import LABEL, MAX_KEY
 from replicator.parser.source import Mapping, Node, Scalar
 
 
@@ -88,6 +89,30 @@ def counts(project: Project) -> Iterator[Diagnostic]:
             for field in ("workload", "reserved", "statefulSet"):
                 if field in spec.items:
                     yield Diagnostic("R0310", f"`{field}` goes with `form: pods`", spec.key_place(field))
+
+
+def tombstones(project: Project) -> Iterator[Diagnostic]:
+    """What is removed is the key of an island, or the path of one inside it, that could have been."""
+    for island_set in project.sets:
+        removed = island_set.removed
+        if removed is None:
+            continue
+        for path in removed.items:
+            place = removed.key_place(path)
+            keys, inner = path.split("/")[0::2], path.split("/")[1::2]
+            if len(keys) == len(inner) or not all(len(key) <= MAX_KEY and LABEL.fullmatch(key) for key in keys):
+                hint = "a key, as `eu`; of an island inside it a path, as `eu/cell/3`"
+                yield Diagnostic("R0327", f"`{path}` is the path of no island", place, hint=hint)
+                continue
+            island_type = project.type_of.get(island_set)
+            for name in inner:
+                if island_type is None:
+                    break
+                if name not in island_type.sets:
+                    message = f"there is no Set `{name}` inside the islands of the Type `{island_type.name}`"
+                    yield Diagnostic("R0327", message, place, hint=nearest(name, island_type.sets))
+                    break
+                island_type = project.type_of.get(island_type.sets[name])
 
 
 def pods(project: Project) -> Iterator[Diagnostic]:

@@ -56,6 +56,7 @@ def expand(
             hint = f"its parameters are `{setting.target}.NAME`"
             found.append(Diagnostic("R0802", message, setting.place, hint=hint))
     found += _identities(list(sets.values()))
+    found += _risen(sets)
     return Plan(sets, routing_params), found
 
 
@@ -220,6 +221,31 @@ def _missing(plan: SetPlan, name: str, island: Island | None) -> Diagnostic:
     message = f"the parameter `{name}` has no value"
     path = island.path if island else ""
     return Diagnostic("R0503", message, place, f"$.spec.params.{name}", hint, related, island=path)
+
+
+def _risen(sets: Mapping[str, SetPlan]) -> Iterator[Diagnostic]:
+    """Islands that are there and said to be removed."""
+    paths: dict[str, Mapping[str, Island]] = {}
+    for plan in sets.values():
+        for tombstone in plan.removed() if plan.above is None else ():
+            steps = tombstone.path.split("/")
+            inner = sets.get("/".join(steps[0::2]))  # None where its Type is not told apart: that is said elsewhere
+            if inner is None:
+                continue
+            if inner is plan:
+                island = plan.find(steps[1])
+            else:
+                if inner.path not in paths:
+                    paths[inner.path] = {one.path: one for one in inner.islands}
+                island = paths[inner.path].get(tombstone.path)
+            if island is not None:
+                message = f"the island `{tombstone.path}` is there, and removed"
+                hint = (
+                    "a key is not used again: take another one; or take this line out, once the old island's data is "
+                    "gone or is to be the new one's"
+                )
+                related = (Related("the island", island_place(island)),)
+                yield Diagnostic("R0327", message, tombstone.place, hint=hint, related=related)
 
 
 def _identities(plans: Sequence[SetPlan]) -> Iterator[Diagnostic]:

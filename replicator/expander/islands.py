@@ -128,6 +128,15 @@ class Island:
         return value
 
 
+class Tombstone(NamedTuple):
+    """An island that is gone, by its path and its full name; whether its data stays; where that is written."""
+
+    path: str
+    name: str
+    retain: bool
+    place: Place
+
+
 STATES = ("active", "draining", "drained")
 USUAL = "active/"  # the case of an island that nothing is said of
 Evaluate = Callable[[Expr, Island], Any]
@@ -193,6 +202,16 @@ class SetPlan:
         for island in self.islands if path in self.varying else ():
             if path[1] in island.own:
                 yield from _texts(island.own[path[1]], (island,))
+
+    def removed(self) -> Iterator[Tombstone]:
+        """The tombstones of an outermost Set, for its own islands and those inside them."""
+        written = self.model.removed
+        if written is None:
+            return
+        for key, node in written.items.items():
+            retain = not (isinstance(node, MappingNode) and node.data.get("data") == "delete")
+            name = f"{self.path}-{key.replace('/', '-')}"
+            yield Tombstone(f"{self.path}/{key}", name, retain, written.key_place(key))
 
     def inside(self, parent: Island | None) -> Mapping[str, Island]:
         """The islands of the Set that are inside one island (or, of an outermost Set, in none), by key."""
