@@ -24,6 +24,7 @@ TABLE: dict[str, str] = {
     "kinds": "",
     "durations": "",
     "ranges": "",
+    "zones": "",
     # Text to nodes, scalars to expressions.
     "parser": "",
     "parser.scalars": "",
