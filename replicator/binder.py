@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from replicator import closed, names, patching, proofs, resolving
+from replicator import closed, evictions, names, patching, proofs, resolving
 from replicator.context import ISLAND_NAME, NO_DATA, Context, Data
 from replicator.decisions import Decision, Decisions
 from replicator.diagnostics import Diagnostic, Related, nearest
 from replicator.emitters import aggregate as aggregate_emitter
+from replicator.emitters import budgets as budgets_emitter
 from replicator.emitters import external as external_emitter
 from replicator.emitters import island as island_emitter
 from replicator.emitters import pods as pods_emitter
@@ -147,6 +148,7 @@ class _Binder:
         else:
             made = [*island_emitter.emit(context), *aggregate_emitter.emit_inner(context)]
             made += resources_emitter.emit(context, context.type.resources)
+        made += budgets_emitter.emit(context, made)
         if self.plan.own_namespaces and not context.pods:
             made += island_emitter.emit_namespace(context)
         for patches in (self.plan.model.patches, self.patches.get(mark, ())):
@@ -209,9 +211,13 @@ class _Binder:
             alike = self.shapes.setdefault(self.shape(island), [])
             if len(alike) < 2:
                 alike.append(island)
+        guards = {}
         for shape, alike in self.shapes.items():
             self.example = alike[0] if self.varies else None
-            self.found += _too_long(self.plan, self.stencil(shape))
+            stencil = self.stencil(shape)
+            guards[shape] = evictions.guards([one.manifest for one in stencil.objects])
+            self.found += _too_long(self.plan, stencil)
+        self.found += evictions.judge(guards, self.plan, self.shape)
         if not self.context.pods:
             bound = (one.manifest for stencil in self.stencils.values() for one in stencil.objects)
             self.found += patching.unused(self.plan.model.patches, self.used, bound)
@@ -223,10 +229,13 @@ class _Binder:
                 self.found.append(Diagnostic("R0602", message, decision.scalar.place, hint=hint))
         values = self.decisions.known[self.shape(self.first).split("\n", 2)[2]]
         context = self.context_of(values)
-        made, used, wanted = patching.apply(context, self.plan.model.patches, list(pods_emitter.emit_set(context)))
+        made = list(pods_emitter.emit_set(context))
+        made += budgets_emitter.emit(context, made)
+        made, used, wanted = patching.apply(context, self.plan.model.patches, made)
         _promote(self.decisions, wanted)
         self.found += patching.unused(self.plan.model.patches, used | self.used, made)
         objects = tuple(self.finish(made, context, self.decisions))
+        self.found += evictions.judge({"": evictions.guards([one.manifest for one in objects])}, self.plan, self.shape)
         self.found += _uniform(self.plan, objects)
         self.found += _set_names(self.plan, objects)
         return objects

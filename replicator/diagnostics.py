@@ -118,6 +118,7 @@ CODES: dict[str, str] = {
     "R0616": "a text that names a pod which no StatefulSet makes",
     "R0617": "objects of a kind that the same build defines",
     "R0618": "a workload that is called as a host, without a Service of its name",
+    "R0625": "a budget that guards nothing, or lets no node be drained",
     "R0701": "a Set, island or route that does not exist",
     "R0702": "a route that no request can reach",
     "R0703": "an each-route whose islands cannot be told apart",

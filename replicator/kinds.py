@@ -141,6 +141,14 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     **{f"{kind}.serving.knative.dev": ("spec.template",) for kind in ("Service", "Configuration")},
 }
 
+# What keeps a number of pods, by `spec.replicas`, that its `spec.selector` selects, and has a /scale: an eviction is
+# judged by that (https://kubernetes.io/docs/tasks/run-application/configure-pdb/#identify-an-application-to-protect).
+REPLICATED = frozenset(
+    (
+        "Deployment ReplicaSet ReplicationController StatefulSet StatefulSet.apps.kruise.io CloneSet.apps.kruise.io"
+    ).split()
+)
+
 # Fields in the order in which people write them; others follow in the author's order.
 CONTAINER_ORDER = (
     "name image imagePullPolicy command args workingDir envFrom env ports resources volumeMounts volumeDevices "

@@ -190,7 +190,7 @@ def _nothing(objects: Iterable[Manifest], workloads: Sequence[Workload]) -> Iter
     selectors = [
         (manifest, selector)
         for manifest in objects
-        if manifest.origin.layer == "resource" and not manifest.once
+        if (manifest.origin.layer == "resource" and not manifest.once) or manifest.kind == "PodDisruptionBudget"
         for selector in _all_selectors(manifest)
     ]
     for manifest, selector in selectors:

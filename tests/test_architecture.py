@@ -56,7 +56,9 @@ TABLE: dict[str, str] = {
     "check.expressions": "check.project diagnostics expression.template model parser.source scope",
     "check.routings": "diagnostics model parser.source",
     "check.partitions": "diagnostics model parser.source",
-    "check": "check.expressions check.naming check.partitions check.routings check.sets check.types diagnostics model",
+    "check": "check.expressions check.naming check.nodes check.partitions check.routings check.sets check.types"
+    " diagnostics model",
+    "check.nodes": "diagnostics model",
     # The model to islands with values.
     "expander.islands": "diagnostics expression.template expression.values model parser.source",
     "expander.values": "diagnostics expander.islands expression.template expression.values model parser.scalars"
@@ -74,6 +76,7 @@ TABLE: dict[str, str] = {
     "patching": "context decisions diagnostics expression.template kinds model parser.source patch tree",
     "proofs": "diagnostics expander.islands expression.values kinds references tree",
     "closed": "diagnostics kinds proofs tree",
+    "evictions": "diagnostics expander.islands expression.values proofs sources tree",
     "definitions": "diagnostics tree",
     "emitters": "",
     "emitters.labels": "context names tree",
@@ -84,12 +87,14 @@ TABLE: dict[str, str] = {
     " expander.members expression.values kinds model names parser.source patch sources tree",
     "emitters.external": "context diagnostics emitters.labels expander.islands expression.values model names tree",
     "emitters.aggregate": "context diagnostics emitters.containers emitters.labels model tree",
+    "emitters.budgets": "context emitters.labels kinds proofs tree",
     "emitters.resources": "context decisions diagnostics emitters.labels kinds model names parser.source references"
     " tree",
     "resolving": "context decisions diagnostics expander.islands expression.template hosts kinds model names references"
     " tree",
-    "binder": "closed context decisions diagnostics emitters.aggregate emitters.external emitters.island emitters.pods"
-    " emitters.resources expander.islands kinds model names parser.decode patching proofs resolving tree yaml_text",
+    "binder": "closed context decisions diagnostics emitters.aggregate emitters.budgets emitters.external"
+    " emitters.island emitters.pods emitters.resources evictions expander.islands kinds model names parser.decode"
+    " patching proofs resolving tree yaml_text",
     # Once per island.
     "stamp": "binder diagnostics expander.islands expression.values sources tree yaml_text",
     "sizes": "diagnostics expander.islands stamp tree yaml_text",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from replicator.check import expressions, naming, partitions, routings, sets, types
+from replicator.check import expressions, naming, nodes, partitions, routings, sets, types
 from replicator.diagnostics import Diagnostic
 from replicator.model import Project
 
@@ -25,6 +25,7 @@ CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
     sets.counts,
     sets.pods,
     sets.tombstones,
+    nodes.disruption,
     types.resources,
     expressions.shared_expressions,
     expressions.literal_fields,
