@@ -165,6 +165,7 @@ def _reads_dsl(command: Command) -> Command:
 @_reads_dsl
 @click.option("--island", "islands", metavar="GLOB", multiple=True, help="Only these islands (SET/KEY). Repeatable.")
 @click.option("--only", type=click.Choice(PARTS), default=None, help="Only a part of the output.")
+@click.option("--wave", metavar="N", type=click.IntRange(min=1), help="Only this wave (waves of the IslandSets).")
 @click.option("-o", "--output", metavar="DIR", type=_PATH, help="Write a directory instead.")
 @click.option("--layout", type=click.Choice(LAYOUTS), default=None, help="One file for each.  [default: island]")
 @click.option("--check", is_flag=True, help="With -o: write nothing, say where DIR is not what would be written.")
@@ -174,6 +175,7 @@ def build_command(
     asked: Asked,
     islands: tuple[str, ...],
     only: str | None,
+    wave: int | None,
     output: str | None,
     layout: str | None,
     check: bool,
@@ -193,25 +195,27 @@ def build_command(
         raise click.UsageError("-o names no directory")
     if output is not None and form != "yaml":
         raise click.UsageError("--format json is for standard output")
-    built = asked.build(islands=islands, only=only or "", form=form, with_dsl=with_dsl)
+    built = asked.build(islands=islands, only=only or "", form=form, with_dsl=with_dsl, wave=wave or 0)
     _report(built)
     if has_errors(built.diagnostics):
         return _code(built)
     if output is None:
         _to_stdout(progress(built.texts(), "parts"))
         return FINE
-    return _to_directory(built, output, layout or "island", islands, check)
+    from replicator import layout as layouts
+
+    layout = layout or "island"
+    covered = layouts.covers(built, layout, islands, wave or 0)
+    return _to_directory(layouts.files(built, layout), output, covered, check)
 
 
-def _to_directory(built: Built, output: str, layout: str, islands: tuple[str, ...], check: bool) -> int:
+def _to_directory(files: Iterable[tuple[str, bytes]], output: str, covered: Callable[[str], bool], check: bool) -> int:
     """Make a directory what the build says, or (`check`) say where it is not."""
     from pathlib import Path
 
     from replicator import directory
-    from replicator import layout as layouts
 
-    files = progress(layouts.files(built, layout), "files")
-    covered = layouts.covers(built, islands)
+    files = progress(files, "files")
     if check:
         found = list(directory.differences(files, Path(output), covered))
         for difference in found:

@@ -83,6 +83,8 @@ CODES: dict[str, str] = {
     "R0314": "a Type that is inside itself",
     "R0315": "an implementation that the Type does not have",
     "R0316": "a Type that could be one of several",
+    "R0324": "waves that do not have each island once",
+    "R0325": "waves where none can be",
     "R0327": "a removed island that is there, or that could never have been",
     "R0401": "an expression that cannot be read",
     "R0402": "an unknown name in an expression",

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import groupby
+from typing import NamedTuple
 
 from replicator import tree
 from replicator.expander.islands import Island
+from replicator.expander.waves import Rollout
 from replicator.kinds import ELSEWHERE
 from replicator.pipeline import Built
 from replicator.sources import assemble
@@ -18,24 +20,57 @@ from replicator.tree import Manifest
 
 
 def files(built: Built, layout: str) -> Iterator[tuple[str, bytes]]:
-    """Relative paths and contents. `island` is a file for each island, `object` one for each object."""
-    part = _by_island if layout == "island" else _by_object
-    yield from part(built)
+    """Relative paths and contents.
+
+    `island` is a file for each island, `object` one for each object; `wave` is as `island`, in a folder for each wave.
+    """
+    if layout == "object":
+        yield from _by_object(built)
+    else:
+        yield from _by_island(built, _of_waves(built.waves) if layout == "wave" else _Folders())
 
 
-def covers(built: Built, globs: tuple[str, ...]) -> Callable[[str], bool]:
-    """Whether a file belongs to what was asked for, so that it is stale where the build does not have it."""
-    only = built.only
+def covers(built: Built, layout: str, globs: tuple[str, ...], wave: int = 0) -> Callable[[str], bool]:
+    """Whether a file belongs to what was asked for, so that it is stale where the build does not have it.
+
+    What was asked for are the `parts` of the build: of the islands, those that `globs` match and that are in a `wave`,
+    where any are given. An island that is no more is in no wave: its files are stale for a build of all waves only.
+    """
+    plans = {rows.plan.path: rows.plan for rows in built.sets}
 
     def covered(path: str) -> bool:
+        if layout == "wave":
+            path = _FOLDER.sub("", path, count=1)
         routing = path.startswith("_routing/")
         shared = not routing and ("/_shared" in path or path == "_dsl.yaml")
         part = "routing" if routing else "shared" if shared else "islands"
-        if globs:
-            return part == "islands" and any(_is_of(path, glob.split("/")) for glob in globs)
-        return only in ("", part)
+        if part != "islands" or not built.wants(part):
+            return built.wants(part)
+        steps = _steps(path)
+        if globs and not any(_is_of(steps, glob.split("/")) for glob in globs):
+            return False
+        outermost = plans[steps[0]].find(steps[1]) if wave and steps[0] in plans else None
+        return not wave or (outermost is not None and built.waves.of(outermost) == wave)
 
     return covered
+
+
+_FOLDER = re.compile(r"^wave-[0-9]+/")
+
+
+class _Folders(NamedTuple):
+    """The folders of what stands beside the islands, of the routes, and of each island."""
+
+    shared: str = ""
+    routing: str = ""
+    of: Callable[[Island], str] = lambda island: ""
+
+
+def _of_waves(waves: Rollout) -> _Folders:
+    """A folder for each wave, numbered so that their names sort."""
+    width = len(str(waves.count))
+    names = [f"wave-{number:0{width}}/" for number in range(1, waves.count + 1)]
+    return _Folders(names[0], names[-1], lambda island: names[waves.of(island) - 1])
 
 
 def _stem(island: Island) -> str:
@@ -44,44 +79,49 @@ def _stem(island: Island) -> str:
     return f"{first}/{'.'.join(rest)}"
 
 
-def _is_of(path: str, globs: list[str]) -> bool:
-    """Whether a file is of an island that the globs of a path's segments match, or of one inside it."""
+def _steps(path: str) -> list[str]:
+    """The segments of the path of the island that a file is of."""
     first, _, rest = path.partition("/")
-    steps = [first, *rest.partition("/")[0].removesuffix(".yaml").split(".")]
+    return [first, *rest.partition("/")[0].removesuffix(".yaml").split(".")]
+
+
+def _is_of(steps: list[str], globs: list[str]) -> bool:
+    """Whether the globs of a path's segments match an island, or one that it is inside of."""
     return len(steps) >= len(globs) and all(map(fnmatchcase, steps, globs))
 
 
-def _by_island(built: Built) -> Iterator[tuple[str, bytes]]:
+def _by_island(built: Built, folders: _Folders) -> Iterator[tuple[str, bytes]]:
     if built.dsl and built.wants("shared"):
-        yield "_dsl.yaml", b"".join(built.dsl)
+        yield f"{folders.shared}_dsl.yaml", b"".join(built.dsl)
     for rows in built.sets:
         if built.wants("shared") and rows.shared:
-            yield f"{rows.plan.path}/_shared.yaml", b"".join(text for _, text in rows.shared)
+            yield f"{folders.shared}{rows.plan.path}/_shared.yaml", b"".join(text for _, text in rows.shared)
         if built.wants("islands"):
             for one in rows.islands(built.selected):
                 if content := one.whole():  # an island that is a function has no objects
-                    yield f"{_stem(one.island)}.yaml", content
+                    yield f"{folders.of(one.island)}{_stem(one.island)}.yaml", content
     if built.wants("routing"):
+        folder = f"{folders.routing}_routing"
         by_name = {rows.plan.path: rows for rows in built.sets}
         for owner, group in groupby(built.routing, key=lambda one: one.owner):
             objects = list(group)
             together = [one for one in objects if not (one.apart and one.manifest.over)]
             if together:
-                yield f"_routing/{owner}.yaml", b"".join(text for one in together for text in one.texts(by_name))
+                yield f"{folder}/{owner}.yaml", b"".join(text for one in together for text in one.texts(by_name))
             for over in dict.fromkeys(one.manifest.over for one in objects if one.apart and one.manifest.over):
                 of_set = [one for one in objects if one.apart and one.manifest.over == over]
-                yield from _island_by_island(owner, of_set, by_name)
+                yield from _island_by_island(f"{folder}/{owner}", of_set, by_name)
 
 
 def _island_by_island(
-    owner: str, objects: Sequence[RoutingObject], rows: Mapping[str, SetRows]
+    folder: str, objects: Sequence[RoutingObject], rows: Mapping[str, SetRows]
 ) -> Iterator[tuple[str, bytes]]:
     """A Routing's objects that there are one of for each island, in a file for each."""
     texts = [(one.manifest.cases, one.texts(rows)) for one in objects]
     for island in rows[objects[0].manifest.over].plan.islands:
         own = [next(of_object) for cases, of_object in texts if not cases or island.case in cases]
         if own:
-            yield f"_routing/{owner}/{island.name}.yaml", b"".join(own)
+            yield f"{folder}/{island.name}.yaml", b"".join(own)
 
 
 def _by_object(built: Built) -> Iterator[tuple[str, bytes]]:

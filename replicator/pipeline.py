@@ -15,6 +15,7 @@ from replicator.emitters.resources import as_data
 from replicator.expander.islands import Island, Plan, SetPlan
 from replicator.expander.members import natural
 from replicator.expander.values import Setting
+from replicator.expander.waves import ONE_WAVE, Rollout, rollout
 from replicator.gather import gather, left_behind
 from replicator.kinds import CLUSTER_SCOPED
 from replicator.model import Project
@@ -35,7 +36,7 @@ EMITTERS = {
 
 Render = Callable[[Tree], tuple[Piece, ...]]
 PARTS = ("shared", "islands", "routing")
-LAYOUTS = ("island", "object")  # of a directory: a file for each
+LAYOUTS = ("island", "object", "wave")  # of a directory: a file for each of the first two, a directory for each wave
 
 
 RENDERERS = {"yaml": document, "json": json_line}
@@ -51,7 +52,8 @@ class Source(NamedTuple):
 class Options(NamedTuple):
     """What the command line asks for. `islands` are globs of paths; without `only` everything is written.
 
-    With `notes` it is also told what was not judged.
+    `wave` is the number of the only wave that is asked for, 0 for all. With `notes` it is also told what was not
+    judged.
     """
 
     settings: tuple[Setting, ...] = ()
@@ -63,6 +65,7 @@ class Options(NamedTuple):
     with_dsl: bool = False
     provider: str = ""
     notes: bool = False
+    wave: int = 0
 
 
 DEFAULTS = Options()
@@ -71,21 +74,23 @@ DEFAULTS = Options()
 class Built(NamedTuple):
     """A build: what was found, and the text where nothing stops it. `texts` cannot fail.
 
-    `tables` are the neutral routes, of which `routing` is what one provider is given.
+    `tables` are the neutral routes, of which `routing` is what one provider is given. `parts` are those of the output
+    that are asked for, and `selected` says of which islands, where not of all.
     """
 
     diagnostics: list[Diagnostic]
     sources: Mapping[str, str]
     sets: Sequence[stamp.SetRows] = ()
     routing: Sequence[stamp.RoutingObject] = ()
-    selected: Callable[[str], bool] | None = None
-    only: str = ""
+    selected: Callable[[Island], bool] | None = None
+    parts: frozenset[str] = frozenset(PARTS)
     dsl: Sequence[bytes] = ()
     tables: Sequence[Table] = ()
+    waves: Rollout = ONE_WAVE
 
     def wants(self, part: str) -> bool:
-        """Whether a part of the output is asked for; asking for islands by name asks for nothing else."""
-        return self.only in ("", part) and (part == "islands" or self.selected is None)
+        """Whether a part of the output is asked for."""
+        return part in self.parts
 
     @property
     def external(self) -> list[tuple[str, str]]:
@@ -156,6 +161,8 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     found += problems
     if has_errors(found):
         return Built(told(), texts)
+    waves, problems = rollout(plan)
+    found += problems
     _, problems = links.resolve(plan, data)
     found += problems
     if has_errors(found):
@@ -195,9 +202,10 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         found.append(Diagnostic("R0110", message, place, hint=hint, severity="warning"))
     if not has_errors(found):
         found += sizes.too_large(rows, objects, {table.name: _smaller(table) for table in tables})
-    selected, problems = _selection(plan, options.islands)
+    selected, problems = _selection(plan, waves, options)
     found += problems
-    built = Built([], texts, rows, objects, selected, options.only, tables=tables)
+    parts = _parts(waves, options)
+    built = Built([], texts, rows, objects, selected, parts, tables=tables, waves=waves)
     found += definitions.used_at_once(_manifests(built, bound.values()))
     dsl: list[bytes] = []
     if options.with_dsl:
@@ -328,10 +336,36 @@ def _routed(name: str, objects: Sequence[stamp.RoutingObject]) -> tuple[list[Slo
     return slots, places
 
 
-def _selection(plan: Plan, globs: Sequence[str]) -> tuple[Callable[[str], bool] | None, list[Diagnostic]]:
-    """Whether an island's path is asked for: it, or one that it is inside of. A glob matches within one segment."""
-    if not globs:
-        return None, []
+def _parts(waves: Rollout, options: Options) -> frozenset[str]:
+    """The parts that are asked for: asking for islands by name asks for nothing else, nor does a wave in the middle."""
+    parts = {options.only} if options.only else set(PARTS)
+    if options.islands:
+        parts &= {"islands"}
+    if options.wave not in (0, 1):
+        parts -= {"shared"}
+    if options.wave not in (0, waves.count):
+        parts -= {"routing"}
+    return frozenset(parts)
+
+
+def _selection(
+    plan: Plan, waves: Rollout, options: Options
+) -> tuple[Callable[[Island], bool] | None, list[Diagnostic]]:
+    """Whether an island is asked for: by its path, and by its wave. None: all are."""
+    wave = options.wave
+    chosen, found = _chosen(plan, options.islands) if options.islands else (None, [])
+    if wave > waves.count:
+        hint = f"they are 1 to {waves.count}" if waves.count > 1 else "there is only wave 1: no IslandSet has more"
+        found.append(Diagnostic("R0802", f"there is no wave {wave:,}", None, hint=hint))
+    if chosen is None:
+        return (lambda island: waves.of(island) == wave) if wave else None, found
+    if not wave:
+        return lambda island: island.path in chosen, found
+    return lambda island: island.path in chosen and waves.of(island) == wave, found
+
+
+def _chosen(plan: Plan, globs: Sequence[str]) -> tuple[set[str], list[Diagnostic]]:
+    """The paths that are asked for: those of islands, and of all inside them. A glob matches within one segment."""
     found = []
     paths = [island.path for one in plan.sets.values() for island in one.islands]
     chosen: set[str] = set()
@@ -342,7 +376,7 @@ def _selection(plan: Plan, globs: Sequence[str]) -> tuple[Callable[[str], bool] 
             hint = f"`{glob}/*` for all islands of the Set" if glob in plan.sets else nearest(glob, paths[:1000])
             found.append(Diagnostic("R0802", f"`{glob}` matches no island", None, hint=hint))
         chosen.update(hits)
-    return chosen.__contains__, found
+    return chosen, found
 
 
 def _is_under(path: Sequence[str], globs: Sequence[str]) -> bool:

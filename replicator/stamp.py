@@ -100,10 +100,10 @@ class SetRows:
         for row, shape in zip(self.rows, self._shapes(), strict=False):
             yield shape.whole.fill(row.split(_SEPARATOR))
 
-    def islands(self, selected: Callable[[str], bool] | None = None) -> Iterator[IslandText]:
-        """The islands in turn, or those whose path is selected."""
+    def islands(self, selected: Callable[[Island], bool] | None = None) -> Iterator[IslandText]:
+        """The islands in turn, or those that are selected."""
         for island, shape, row in zip(self.plan.islands, self._shapes(), self.rows, strict=False):
-            if selected is None or selected(island.path):
+            if selected is None or selected(island):
                 yield IslandText(island, shape, row)
 
     def _shapes(self) -> Iterable[ShapeText]:

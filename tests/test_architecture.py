@@ -65,6 +65,7 @@ TABLE: dict[str, str] = {
     " parser.source",
     "expander.members": "diagnostics expander.islands expander.values expression.template expression.values model names"
     " parser.source",
+    "expander.waves": "diagnostics expander.islands expander.values parser.source",
     "expander": "diagnostics expander.islands expander.members expander.values expression.template expression.values"
     " model parser.source",
     # Once per shape: a Type in a Set to trees, by emitters that are blind to each other, and proved.
@@ -151,10 +152,9 @@ TABLE: dict[str, str] = {
     " emitters.routed names routing.precedence routing.rules tree",
     # All of it, and the outside world.
     "pipeline": "binder check context definitions diagnostics emitters.resources expander expander.islands"
-    " expander.members expander.values foreign gather identity kinds links model parser.decode parser.schema"
-    " parser.source"
-    " parser.stored proofs sizes stamp tree yaml_text",
-    "layout": "expander.islands kinds pipeline sources stamp tree",
+    " expander.members expander.values expander.waves foreign gather identity kinds links model parser.decode"
+    " parser.schema parser.source parser.stored proofs sizes stamp tree yaml_text",
+    "layout": "expander.islands expander.waves kinds pipeline sources stamp tree",
     "crds": "parser.schema tree yaml_text",
     "report": "diagnostics",
     "junit": "report routing.trials",

@@ -14,7 +14,13 @@ SOURCES = ROOT / "dsl-examples"
 EXAMPLES = [*sorted(SOURCES.glob("*.yaml")), SOURCES / "operator/operator.yaml"]
 GOLDEN = ROOT / "golden"
 
-DIRECTORIES = {"21-shared": "island", "25-advanced-pods": "object", "26-cells": "island", "37-delegation": "island"}
+DIRECTORIES = {
+    "21-shared": "island",
+    "25-advanced-pods": "object",
+    "26-cells": "island",
+    "37-delegation": "island",
+    "43-waves": "wave",
+}
 """The examples that are built with `-o` too, each in its layout."""
 
 PROVIDERS = {

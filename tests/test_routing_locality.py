@@ -64,7 +64,7 @@ def test_one_more_island_changes_no_file(last: str, layout: str) -> None:
     def written(islands: str) -> dict[str, bytes]:
         built = compile_text(text(islands, of_type=WITH_FUNCTIONS))
         assert [one for one in built.diagnostics if one.severity == "error"] == []
-        return dict(files(built, layout))
+        return {path.removeprefix("wave-1/"): content for path, content in files(built, layout)}
 
     before, after = written("islands: {a: {}, c: {}}"), written(f"islands: {{a: {{}}, b: {last}, c: {{}}}}")
     assert {path for path in before if before[path] != after.get(path)} == set()

@@ -26,6 +26,7 @@ CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
     sets.pods,
     sets.tombstones,
     nodes.disruption,
+    sets.waves,
     types.resources,
     expressions.shared_expressions,
     expressions.literal_fields,

@@ -199,6 +199,7 @@ def literal_fields(project: Project) -> Iterator[Diagnostic]:
         yield from _no_expressions(*(spec.get("spec", field) for field in ("type", "scope", "form")))
         for override in island_set.overrides:
             yield from _no_expressions(*override.globs)
+        yield from _no_expressions(*(glob for wave in island_set.waves for glob in wave.globs))
     for routing in project.routings:
         spec = routing.node
         yield from _no_expressions(*(spec.get("spec", field) for field in _LITERAL_OF_ROUTING))

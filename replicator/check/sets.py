@@ -173,6 +173,29 @@ def pods(project: Project) -> Iterator[Diagnostic]:
                 yield Diagnostic("R0305", f"two ports of one pod named `{port.name}`", port.place, related=both)
 
 
+def waves(project: Project) -> Iterator[Diagnostic]:
+    """Each wave says in one way which islands it has; only the last may be the rest of them."""
+    for island_set in project.sets:
+        for number, wave in enumerate(island_set.waves, 1):
+            ways = list(wave.node.items)
+            if len(ways) != 1:
+                message = "`" + "` and `".join(ways) + "` in one wave" if ways else "nothing says what is in this wave"
+                place = wave.node.key_place(ways[1]) if ways else wave.node.place
+                hint = "islands: [eu, us*], percent: 25 or rest: true"
+                yield Diagnostic("R0324", message, place, hint=hint)
+            elif wave.rest and number < len(island_set.waves):
+                message = "after `rest` no island is left for another wave"
+                yield Diagnostic("R0324", message, wave.node.key_place("rest"), hint="put it last")
+        if island_set.waves and island_set.form == "pods":
+            spec, form = island_set.node.items["spec"], island_set.node.get("spec", "form")
+            assert isinstance(spec, Mapping)
+            assert form is not None
+            message = "one StatefulSet is rolled out as a whole: its pods have no waves"
+            hint = "statefulSet: {updateStrategy: {rollingUpdate: {partition: N}}} updates the pods from N on"
+            related = (Related("this Set is one StatefulSet", form.place),)
+            yield Diagnostic("R0325", message, spec.key_place("waves"), hint=hint, related=related)
+
+
 def _advanced(island_set: IslandSet, spec: Mapping) -> Iterator[Diagnostic]:
     """The rules of OpenKruise's webhook, which its CRD does not hold, and what the core StatefulSet does not have.
 

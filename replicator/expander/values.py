@@ -30,7 +30,7 @@ class Setting(NamedTuple):
     from_text: bool  # to be read by the parameter's type
 
 
-_WILD = re.compile(r"[*?\[]")
+WILD = re.compile(r"[*?\[]")
 
 
 class Layers:
@@ -47,7 +47,7 @@ class Layers:
         self.globs: list[tuple[int, Scalar, re.Pattern[str]]] = []
         for number, override in enumerate(island_set.overrides):
             for glob in override.globs:
-                if _WILD.search(glob.text):
+                if WILD.search(glob.text):
                     self.globs.append((number, glob, re.compile(translate(glob.text))))
                 else:
                     self.exact.setdefault(glob.text, []).append((number, glob))
