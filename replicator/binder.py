@@ -22,6 +22,7 @@ from replicator.kinds import apply_rank
 from replicator.model import External, Patch
 from replicator.parser.decode import patches_of
 from replicator.resolving import needed
+from replicator.syncing import SyncWaves
 from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree, holes
 from replicator.yaml_text import Piece, document
 
@@ -58,13 +59,17 @@ class BoundSet(NamedTuple):
 
 
 def bind(
-    plan: SetPlan, plans: Plan, data: Data = NO_DATA, render: Callable[[Tree], tuple[Piece, ...]] = document
+    plan: SetPlan,
+    plans: Plan,
+    data: Data = NO_DATA,
+    render: Callable[[Tree], tuple[Piece, ...]] = document,
+    sync: SyncWaves | None = None,
 ) -> tuple[BoundSet, list[Diagnostic]]:
     """Bind a Set of the `plans`. Every shape is bound once here, so that what is wrong with any of them is found.
 
-    `render` cuts an object into pieces of text.
+    `render` cuts an object into pieces of text; `sync` writes its wave into it before, where that is asked for.
     """
-    binder = _Binder(plan, plans, data, render)
+    binder = _Binder(plan, plans, data, render, sync)
     return binder.bind(), binder.found
 
 
@@ -73,10 +78,18 @@ class _Wanted(Exception):
 
 
 class _Binder:
-    def __init__(self, plan: SetPlan, plans: Plan, data: Data, render: Callable[[Tree], tuple[Piece, ...]]) -> None:
+    def __init__(
+        self,
+        plan: SetPlan,
+        plans: Plan,
+        data: Data,
+        render: Callable[[Tree], tuple[Piece, ...]],
+        sync: SyncWaves | None,
+    ) -> None:
         self.plan = plan
         self.plans = plans
         self.render = render
+        self.sync = sync
         self.data = data
         self.found: list[Diagnostic] = []
         self.context = self.context_of({})
@@ -159,7 +172,7 @@ class _Binder:
                 self.found += patching.unused(patches, used, made)
         if not implementation:
             self.judge_ports(made, context)
-        for one in self.finish(made, context, self.decisions):
+        for one in self.finish(made, context, self.decisions, of_island=True):
             if not one.manifest.once:
                 yield one
                 continue
@@ -267,7 +280,9 @@ class _Binder:
         self.found += _set_names(self.plan, objects)
         return objects
 
-    def finish(self, made: list[Manifest], context: Context, decisions: Decisions) -> Iterator[Bound]:
+    def finish(
+        self, made: list[Manifest], context: Context, decisions: Decisions, of_island: bool = False
+    ) -> Iterator[Bound]:
         """Write references out in full, put the objects in order, and cut them into text."""
         resolved = resolving.resolve(made, self.shared_objects, context)
         _promote(decisions, resolved.wanted)
@@ -280,6 +295,9 @@ class _Binder:
         self.found += context.found
         context.found = []
         for manifest in sorted(resolved.objects, key=order_of):
+            if self.sync is not None:
+                own = of_island and not manifest.once
+                manifest = self.sync.of_island(manifest, self.plan) if own else self.sync.of_shared(manifest)
             yield Bound(manifest, self.render(manifest.body))
 
 

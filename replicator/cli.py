@@ -170,6 +170,7 @@ def _reads_dsl(command: Command) -> Command:
 @click.option("--layout", type=click.Choice(LAYOUTS), default=None, help="One file for each.  [default: island]")
 @click.option("--check", is_flag=True, help="With -o: write nothing, say where DIR is not what would be written.")
 @click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="yaml", help="json: an object a line.")
+@click.option("--sync-waves", is_flag=True, help="Write the waves into the objects, as Argo CD's annotation.")
 @click.option("--with-dsl", is_flag=True, help="Write the documents of the DSL too, to be stored in the cluster.")
 def build_command(
     asked: Asked,
@@ -180,6 +181,7 @@ def build_command(
     layout: str | None,
     check: bool,
     form: str,
+    sync_waves: bool,
     with_dsl: bool,
 ) -> int:
     """Compile to manifests on standard output, or to a directory.
@@ -195,7 +197,9 @@ def build_command(
         raise click.UsageError("-o names no directory")
     if output is not None and form != "yaml":
         raise click.UsageError("--format json is for standard output")
-    built = asked.build(islands=islands, only=only or "", form=form, with_dsl=with_dsl, wave=wave or 0)
+    built = asked.build(
+        islands=islands, only=only or "", form=form, with_dsl=with_dsl, wave=wave or 0, sync_waves=sync_waves
+    )
     _report(built)
     if has_errors(built.diagnostics):
         return _code(built)

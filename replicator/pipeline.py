@@ -15,11 +15,12 @@ from replicator.emitters.resources import as_data
 from replicator.expander.islands import Island, Plan, SetPlan
 from replicator.expander.members import natural
 from replicator.expander.values import Setting
-from replicator.expander.waves import ONE_WAVE, Rollout, rollout
+from replicator.expander.waves import ONE_WAVE, Rollout, rollout, unsteady
 from replicator.gather import gather, left_behind
 from replicator.kinds import CLUSTER_SCOPED
 from replicator.model import Project
 from replicator.parser import decode, schema, source, stored
+from replicator.syncing import SyncWaves
 from replicator.tree import Hole, Manifest, Tree
 from replicator.yaml_text import Piece, Slot, document, json_line
 
@@ -52,8 +53,8 @@ class Source(NamedTuple):
 class Options(NamedTuple):
     """What the command line asks for. `islands` are globs of paths; without `only` everything is written.
 
-    `wave` is the number of the only wave that is asked for, 0 for all. With `notes` it is also told what was not
-    judged.
+    `wave` is the number of the only wave that is asked for, 0 for all; `sync_waves` writes them into the objects. With
+    `notes` it is also told what was not judged.
     """
 
     settings: tuple[Setting, ...] = ()
@@ -66,6 +67,7 @@ class Options(NamedTuple):
     provider: str = ""
     notes: bool = False
     wave: int = 0
+    sync_waves: bool = False
 
 
 DEFAULTS = Options()
@@ -165,15 +167,18 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     found += problems
     _, problems = links.resolve(plan, data)
     found += problems
+    if options.sync_waves:
+        found += unsteady(waves)
     if has_errors(found):
         return Built(told(), texts)
+    sync = SyncWaves(waves) if options.sync_waves else None
     bound: dict[str, BoundSet] = {}
     for name, one_set in plan.sets.items():
-        bound[name], problems = bind(one_set, plan, data, RENDERERS[options.form])
+        bound[name], problems = bind(one_set, plan, data, RENDERERS[options.form], sync)
         found += problems
     routed_by = project.routings or project.partitions
     tables = _tables(project, plan, bound, options, found) if routed_by else []
-    objects = _routing(tables, RENDERERS[options.form], found)
+    objects = _routing(tables, RENDERERS[options.form], sync, found)
     routed = [identity.of_routing(one.manifest, plan.sets.get(one.manifest.over)) for one in objects]
     found += identity.illegal(routed)
     named = [*(one for one_bound in bound.values() for one in identity.of_set(one_bound)), *routed]
@@ -309,13 +314,17 @@ def _partitions(project: Project, plan: Plan, options: Options, found: list[Diag
     return {one.name: owned.get(one.name) for one in project.partitions}
 
 
-def _routing(tables: Iterable[Table], render: Render, found: list[Diagnostic]) -> list[stamp.RoutingObject]:
+def _routing(
+    tables: Iterable[Table], render: Render, sync: SyncWaves | None, found: list[Diagnostic]
+) -> list[stamp.RoutingObject]:
     """The objects of all Routings."""
     objects = []
     for table in tables:
         manifests, problems = import_module(EMITTERS[table.provider]).emit(table)
         found += problems
         apart = table.delegation == "island" or bool(table.over)
+        if sync is not None:
+            manifests = map(sync.of_routing, manifests)
         objects += [stamp.RoutingObject(table.name, one, render(one.body), table.places, apart) for one in manifests]
     return objects
 

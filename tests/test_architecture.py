@@ -95,7 +95,8 @@ TABLE: dict[str, str] = {
     " tree",
     "binder": "closed context decisions diagnostics emitters.aggregate emitters.budgets emitters.external"
     " emitters.island emitters.pods emitters.resources evictions expander.islands kinds model names parser.decode"
-    " patching proofs resolving tree yaml_text",
+    " patching proofs resolving syncing tree yaml_text",
+    "syncing": "expander.islands expander.waves tree",
     # Once per island.
     "stamp": "binder diagnostics expander.islands expression.values sources tree yaml_text",
     "sizes": "diagnostics expander.islands stamp tree yaml_text",
@@ -153,7 +154,7 @@ TABLE: dict[str, str] = {
     # All of it, and the outside world.
     "pipeline": "binder check context definitions diagnostics emitters.resources expander expander.islands"
     " expander.members expander.values expander.waves foreign gather identity kinds links model parser.decode"
-    " parser.schema parser.source parser.stored proofs sizes stamp tree yaml_text",
+    " parser.schema parser.source parser.stored proofs sizes stamp syncing tree yaml_text",
     "layout": "expander.islands expander.waves kinds pipeline sources stamp tree",
     "crds": "parser.schema tree yaml_text",
     "report": "diagnostics",

@@ -23,6 +23,7 @@ from replicator.pipeline import LAYOUTS, PARTS, Built, Options, Source, build
 Object = dict[str, Any]
 Waves = list[Object]
 
+SYNC = "argocd.argoproj.io/sync-wave"
 ISLAND = "replicator.dev/island"
 
 
@@ -491,3 +492,127 @@ def test_an_island_in_another_wave_moves_with_its_new_one(tmp_path: Path) -> Non
     moved = {"wave-1/cart/us.yaml", "wave-2/cart/eu.yaml", "wave-2/cart/ap.yaml"}
     assert run("us", "--wave", "1") == {*moved, "wave-1/cart/eu.yaml"} - {"wave-2/cart/eu.yaml"}
     assert run("us", "--wave", "2") == moved
+
+
+# Argo CD's sync waves
+
+
+def waves_of(built: Built) -> dict[tuple[str, str], str]:
+    """The annotation of each object, by kind and name."""
+    return {(one["kind"], one["metadata"]["name"]): one["metadata"]["annotations"][SYNC] for one in objects(built)}
+
+
+def without_sync(one: Object) -> Object:
+    annotations = one["metadata"]["annotations"]
+    del annotations[SYNC]
+    if not annotations:
+        del one["metadata"]["annotations"]
+    return one
+
+
+@given(projects(percent=False))
+@examples(40)
+def test_every_object_has_its_wave_and_nothing_else_changes(given: tuple[list[Object], dict[str, int]]) -> None:
+    documents, expected = given
+    text = text_of(documents)
+    plain, synced = made(text, form="json"), made(text, form="json", sync_waves=True)
+    found = objects(synced)
+    last = {name: objects(made(text, form="json", sync_waves=True, only=name)) for name in PARTS}
+    assert {one["metadata"]["annotations"][SYNC] for one in last["shared"]} <= {"0"}
+    assert {one["metadata"]["annotations"][SYNC] for one in last["routing"]} <= {str(count_of(documents) + 1)}
+    for one in last["islands"]:
+        assert one["metadata"]["annotations"][SYNC] == str(expected[one["metadata"]["labels"][ISLAND]])
+    assert sum(map(len, last.values())) == len(found)
+    assert [without_sync(one) for one in found] == objects(plain)
+
+
+@given(
+    st.lists(st.sampled_from(KEYS), min_size=2, max_size=6, unique=True),
+    st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True),
+    st.sampled_from(["cart", "nesting"]),
+)
+@examples(40)
+def test_one_island_more_changes_no_other(keys: list[str], first: list[str], of_type: str) -> None:
+    """With the annotation, too: a wave by name or of the rest says nothing of other islands."""
+    *before, added = keys
+    named = [key for key in first if key in before]
+    waves = [*([{"islands": named}] if named else []), {"rest": True}]
+
+    def written(islands: list[str]) -> dict[str, bytes]:
+        spec = {"type": of_type, "islands": dict.fromkeys(islands), "waves": waves, "shared": SHARED}
+        built = made(text_of(project([("cart", spec)])), sync_waves=True)
+        return dict(files(built, "island"))
+
+    old, new = written(before), written(keys)
+    assert old.items() <= new.items()
+    stems = {path.removesuffix(".yaml").partition(".")[0] for path in new.keys() - old.keys()}
+    assert stems == {f"cart/{added}"}
+
+
+def test_another_wave_changes_the_island_alone() -> None:
+    def written(first: list[str]) -> dict[str, bytes]:
+        spec = {"islands": dict.fromkeys(["eu", "us", "ap"]), "waves": [{"islands": first}, {"rest": True}]}
+        return dict(files(made(carts(spec), sync_waves=True), "island"))
+
+    before, after = written(["eu"]), written(["eu", "us"])
+    assert {path for path in before if before[path] != after[path]} == {"cart/us.yaml"}
+
+
+def test_an_annotation_of_the_author_stays() -> None:
+    own = {"metadata": {"annotations": {SYNC: "-1", "a": "b"}}}
+    patches = [{"target": {"kind": "Deployment"}, "patch": own}]
+    patches.append({"target": {"kind": "Service"}, "patch": {"metadata": {"annotations": {"a": "b"}}}})
+    spec = {"islands": {"eu": None, "us": {"patches": [{"target": {"kind": "ConfigMap"}, "patch": own}]}}}
+    text = carts({**spec, "patches": patches, "waves": [{"islands": ["eu"]}, {"rest": True}]})
+    built = made(text, form="json", sync_waves=True)
+    assert waves_of(built) == {
+        ("ConfigMap", "cart-eu-own"): "1",
+        ("Service", "cart-eu-api"): "1",
+        ("Deployment", "cart-eu-api"): "-1",
+        ("ConfigMap", "cart-us-own"): "-1",
+        ("Service", "cart-us-api"): "2",
+        ("Deployment", "cart-us-api"): "-1",
+    }
+    assert all(one["metadata"]["annotations"].get("a") for one in objects(built) if one["kind"] != "ConfigMap")
+
+
+@pytest.mark.parametrize("annotations", [None, {}, {"a": "{{ island.key }}"}])
+def test_annotations_of_manifests_are_kept(annotations: Object | None) -> None:
+    metadata = {"name": "own", "annotations": annotations, "finalizers": ["a/b"]}
+    own = {"manifest": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}}
+    text = carts({"islands": {"eu": None}}).replace(json.dumps(CART["resources"][0]), json.dumps(own))
+    [found] = [one for one in objects(made(text, form="json", sync_waves=True)) if one["kind"] == "ConfigMap"]
+    assert found["metadata"]["annotations"] == {**({"a": "eu"} if annotations else {}), SYNC: "1"}
+    assert list(found["metadata"]) == ["name", "namespace", "labels", "annotations", "finalizers"]
+
+
+def test_namespaces_go_with_their_island_and_what_stands_once_goes_first() -> None:
+    account = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tools"}}
+    text = carts(
+        {
+            "islands": dict.fromkeys(["eu", "us"]),
+            "scope": "namespace",
+            "namespaces": {"create": True, "annotations": {"a": "b"}},
+            "waves": [{"islands": ["us"]}, {"rest": True}],
+        }
+    ).replace(json.dumps(CART["resources"][0]), json.dumps({"manifest": account}))
+    found = waves_of(made(text, form="json", sync_waves=True))
+    assert {name: wave for (kind, name), wave in found.items() if kind == "Namespace"} == {
+        "tools": "0",
+        "cart-us": "1",
+        "cart-eu": "2",
+    }
+
+
+def test_nobody_is_annotated_unasked() -> None:
+    text = carts({"replicas": 2, "waves": [{"islands": ["1"]}, {"rest": True}]}, routing("shop", "cart"))
+    assert SYNC.encode() not in b"".join(made(text).texts())
+    plain = carts({"replicas": 2}, routing("shop", "cart"))
+    assert list(made(text).texts()) == list(made(plain).texts())
+
+
+def test_percentages_are_not_written_into_objects() -> None:
+    text = carts({"replicas": 2, "waves": [{"percent": 50}, {"rest": True}]})
+    message = "R0325: `percent` with --sync-waves: one island more would change objects of others"
+    assert errors(text, sync_waves=True) == [message]
+    assert errors(text) == []

@@ -95,6 +95,16 @@ def rollout(plan: Plan) -> tuple[Rollout, list[Diagnostic]]:
     return Rollout(sets), found
 
 
+def unsteady(waves: Rollout) -> Iterator[Diagnostic]:
+    """Waves that cannot be written into objects: where islands are counted, one more changes the waves of others."""
+    for one in waves.sets.values():
+        for wave in one.plan.model.waves:
+            if wave.percent:
+                message = "`percent` with --sync-waves: one island more would change objects of others"
+                hint = "name the islands of each wave; or use --layout wave, a directory for each wave"
+                yield Diagnostic("R0325", message, wave.node.key_place("percent"), hint=hint)
+
+
 def _named(plan: SetPlan) -> tuple[dict[str, int], list[Diagnostic]]:
     """The wave of each island that a glob names, and the globs that name none, or one of another wave."""
     found: list[Diagnostic] = []
