@@ -56,9 +56,9 @@ TABLE: dict[str, str] = {
     "check.expressions": "check.project diagnostics expression.template model parser.source scope",
     "check.routings": "diagnostics model parser.source",
     "check.partitions": "diagnostics model parser.source",
+    "check.nodes": "diagnostics model",
     "check": "check.expressions check.naming check.nodes check.partitions check.routings check.sets check.types"
     " diagnostics model",
-    "check.nodes": "diagnostics model",
     # The model to islands with values.
     "expander.islands": "diagnostics expression.template expression.values model parser.source",
     "expander.values": "diagnostics expander.islands expression.template expression.values model parser.scalars"
