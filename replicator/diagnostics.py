@@ -137,6 +137,7 @@ CODES: dict[str, str] = {
     "R0714": "a table of keys with a gap or an overlap",
     "R0715": "a move of keys that their island does not have",
     "R0716": "what is proved of a table of keys",
+    "R0717": "a step of a move that is not the next one",
     "R0718": "a table of too many keys",
     "R0801": "a file that cannot be read",
     "R0802": "a flag that names nothing",

@@ -130,6 +130,7 @@ TABLE: dict[str, str] = {
     "routing.header_values": "tree",
     "routing.partitions": "diagnostics expander.islands expander.members model parser.source ranges routing.requests"
     " routing.shares routing.texts",
+    "routing.moves": "diagnostics ranges routing.partitions routing.shares",
     "routing.partition_rules": "diagnostics expander.islands expander.members model routing.partitions routing.rules"
     " routing.share_patterns routing.shares tree",
     "routing.answers": "diagnostics routing.requests routing.rules tree",

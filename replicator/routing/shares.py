@@ -15,6 +15,9 @@ _HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)
 
 
+Kind = Literal["keys", "first", "last", "number"]
+
+
 class Share(NamedTuple):
     """A set of keys.
 
@@ -23,7 +26,7 @@ class Share(NamedTuple):
     holds the decimal numbers of `ranges`, without leading zeros. Ranges are in order, and none touches the next.
     """
 
-    kind: Literal["keys", "first", "last", "number"]
+    kind: Kind
     values: frozenset[str] = frozenset()
     ranges: tuple[Range, ...] = ()
     width: int = 0
