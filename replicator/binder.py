@@ -16,8 +16,10 @@ from replicator.emitters import budgets as budgets_emitter
 from replicator.emitters import external as external_emitter
 from replicator.emitters import island as island_emitter
 from replicator.emitters import pods as pods_emitter
+from replicator.emitters import policies as policies_emitter
 from replicator.emitters import resources as resources_emitter
 from replicator.expander.islands import Island, Plan, SetPlan, island_place
+from replicator.isolation import NOT_ISOLATED, Isolation
 from replicator.kinds import apply_rank
 from replicator.model import External, Patch
 from replicator.parser.decode import patches_of
@@ -64,13 +66,34 @@ def bind(
     data: Data = NO_DATA,
     render: Callable[[Tree], tuple[Piece, ...]] = document,
     sync: SyncWaves | None = None,
+    isolation: Isolation = NOT_ISOLATED,
 ) -> tuple[BoundSet, list[Diagnostic]]:
     """Bind a Set of the `plans`. Every shape is bound once here, so that what is wrong with any of them is found.
 
     `render` cuts an object into pieces of text; `sync` writes its wave into it before, where that is asked for.
     """
-    binder = _Binder(plan, plans, data, render, sync)
+    binder = _Binder(plan, plans, data, render, sync, isolation)
     return binder.bind(), binder.found
+
+
+def services(plan: SetPlan, plans: Plan, data: Data = NO_DATA) -> list[Manifest]:
+    """The Services of a Set's islands that have pods, for each structure that there is, before patches."""
+    decisions = Decisions(Context(plan, {}, data, plans=plans), plan.type.resources, [])
+    inside = [island for island in plan.islands if not island.implementation]
+    shapes = dict.fromkeys(map(decisions.shape, inside if decisions.reads & plan.varying else inside[:1]))
+    made = (_emitted(Context(plan, decisions.known[shape], data, plans=plans)) for shape in shapes)
+    return [one for of_shape in made for one in of_shape if (one.api_version, one.kind) == ("v1", "Service")]
+
+
+def _emitted(context: Context, implementation: str = "") -> list[Manifest]:
+    """The objects of an island that its Type says."""
+    if implementation:
+        chosen = context.type.implementations[implementation]
+        return list(external_emitter.emit(context, chosen)) if isinstance(chosen, External) else []
+    if context.pods:
+        return list(pods_emitter.emit_island(context))
+    made = [*island_emitter.emit(context), *aggregate_emitter.emit_inner(context)]
+    return [*made, *resources_emitter.emit(context, context.type.resources)]
 
 
 class _Wanted(Exception):
@@ -85,9 +108,11 @@ class _Binder:
         data: Data,
         render: Callable[[Tree], tuple[Piece, ...]],
         sync: SyncWaves | None,
+        isolation: Isolation,
     ) -> None:
         self.plan = plan
         self.plans = plans
+        self.isolation = isolation
         self.render = render
         self.sync = sync
         self.data = data
@@ -110,7 +135,8 @@ class _Binder:
         promoted = any(
             self.context.reads(decision.expression) & self.plan.varying for decision in self.decisions.promoted
         )
-        return self.plan.individual or promoted or bool(self.decisions.reads & self.plan.varying)
+        apart = self.plan.individual or self.isolation.tells_apart(self.plan)
+        return apart or promoted or bool(self.decisions.reads & self.plan.varying)
 
     def bind(self) -> BoundSet:
         shared = self.shared()
@@ -131,7 +157,9 @@ class _Binder:
         )
 
     def shape(self, island: Island) -> str:
-        """What an island's structure depends on: its implementation, and the values of its structural expressions."""
+        """What an island's structure depends on: its implementation, its patches, who calls it, and the values of its
+        structural expressions.
+        """
         own = island.patches
         mark = ""
         if own is not None:
@@ -139,7 +167,7 @@ class _Binder:
             if mark not in self.patches:
                 self.patches[mark] = patches_of(own)
         values = "" if island.implementation else self.decisions.shape(island)
-        return f"{island.implementation}\n{mark}\n{values}"
+        return f"{island.implementation}\n{mark}\n{self.isolation.signature(island)}\n{values}"
 
     def stencil(self, shape: str) -> Stencil:
         made = self.stencils.get(shape)
@@ -151,16 +179,10 @@ class _Binder:
 
     def make(self, shape: str) -> Iterator[Bound]:
         """The objects of an island of one shape."""
-        implementation, mark, values = shape.split("\n", 2)
+        implementation, mark, signature, values = shape.split("\n", 3)
         context = self.context_of(self.decisions.known[values] if not implementation else {})
-        if implementation:
-            chosen = context.type.implementations[implementation]
-            made = list(external_emitter.emit(context, chosen)) if isinstance(chosen, External) else []
-        elif context.pods:
-            made = list(pods_emitter.emit_island(context))
-        else:
-            made = [*island_emitter.emit(context), *aggregate_emitter.emit_inner(context)]
-            made += resources_emitter.emit(context, context.type.resources)
+        made = _emitted(context, implementation)
+        made += list(policies_emitter.emit(context, self.isolation, signature, made)) if not implementation else []
         made += budgets_emitter.emit(context, made)
         if self.plan.own_namespaces and not context.pods:
             made += island_emitter.emit_namespace(context)
@@ -240,7 +262,7 @@ class _Binder:
                 message = "what is there differs between pods of one StatefulSet, whose template is the same for all"
                 hint = "give the islands one value, or form: copies"
                 self.found.append(Diagnostic("R0602", message, decision.scalar.place, hint=hint))
-        values = self.decisions.known[self.shape(self.first).split("\n", 2)[2]]
+        values = self.decisions.known[self.shape(self.first).split("\n", 3)[3]]
         context = self.context_of(values)
         made = list(pods_emitter.emit_set(context))
         made += budgets_emitter.emit(context, made)

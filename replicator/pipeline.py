@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from replicator import check, definitions, expander, foreign, identity, links, proofs, sizes, stamp
-from replicator.binder import BoundSet, bind, order_of
-from replicator.context import Context
+from replicator.binder import BoundSet, bind, order_of, services
+from replicator.context import Context, Data
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest, tidy
 from replicator.emitters.resources import as_data
 from replicator.expander.islands import Island, Plan, SetPlan
@@ -17,6 +17,7 @@ from replicator.expander.members import natural
 from replicator.expander.values import Setting
 from replicator.expander.waves import ONE_WAVE, Rollout, rollout, unsteady
 from replicator.gather import gather, left_behind
+from replicator.isolation import NOT_ISOLATED, Entrance, Isolation
 from replicator.kinds import CLUSTER_SCOPED
 from replicator.model import Project
 from replicator.parser import decode, schema, source, stored
@@ -165,16 +166,17 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         return Built(told(), texts)
     waves, problems = rollout(plan)
     found += problems
-    _, problems = links.resolve(plan, data)
+    calls, problems = links.resolve(plan, data)
     found += problems
     if options.sync_waves:
         found += unsteady(waves)
     if has_errors(found):
         return Built(told(), texts)
     sync = SyncWaves(waves) if options.sync_waves else None
+    isolation = _isolation(project, plan, calls, data, options, found)
     bound: dict[str, BoundSet] = {}
     for name, one_set in plan.sets.items():
-        bound[name], problems = bind(one_set, plan, data, RENDERERS[options.form], sync)
+        bound[name], problems = bind(one_set, plan, data, RENDERERS[options.form], sync, isolation)
         found += problems
     routed_by = project.routings or project.partitions
     tables = _tables(project, plan, bound, options, found) if routed_by else []
@@ -189,6 +191,7 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     found += identity.clashes(named)
     found += foreign.in_texts(bound.values(), owners)
     found += proofs.across(_stencils(bound.values()))
+    found += proofs.ungoverned(_of_sets(bound.values()))
     found += proofs.shared_values(_uniques(bound.values()))
     rows = []
     for name, one_bound in bound.items():
@@ -229,6 +232,12 @@ def _stencils(bound: Iterable[BoundSet]) -> Iterator[tuple[SetPlan, list[Manifes
     for one in bound:
         for shape in one.shapes:
             yield one.plan, [made.manifest for made in one.stencil(shape).objects]
+
+
+def _of_sets(bound: Iterable[BoundSet]) -> Iterator[tuple[SetPlan, list[Manifest]]]:
+    """The same, and the objects of a Set as a whole."""
+    yield from _stencils(bound)
+    yield from ((one.plan, [made.manifest for made in one.objects]) for one in bound)
 
 
 def _manifests(built: Built, bound: Iterable[BoundSet]) -> Iterator[Manifest]:
@@ -278,6 +287,22 @@ def _read(sources: Sequence[Source], texts: dict[str, str], found: list[Diagnost
         found += problems
         documents += authored
     return documents
+
+
+def _isolation(
+    project: Project, plan: Plan, calls: list[links.Link], data: Data, options: Options, found: list[Diagnostic]
+) -> Isolation:
+    """Who may reach the islands of strict Sets."""
+    if all(one.isolation != "strict" for one in project.sets):
+        return NOT_ISOLATED
+    led: list[Entrance] = []
+    if project.routings:
+        from replicator.routing.entrances import entrances
+
+        led = entrances(project, plan, options.provider)
+    isolation = Isolation(calls, led, lambda one: services(one, plan, data))
+    found += isolation.judge(plan.sets.values(), bool(project.routings))
+    return isolation
 
 
 def _tables(

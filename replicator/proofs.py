@@ -258,6 +258,26 @@ def across(sets: Iterable[tuple[SetPlan, Sequence[Manifest]]]) -> Iterator[Diagn
                 break
 
 
+def ungoverned(sets: Iterable[tuple[SetPlan, Sequence[Manifest]]]) -> Iterator[Diagnostic]:
+    """Pods of isolated islands that are in their node's network: NetworkPolicies do not hold for them.
+
+    https://kubernetes.io/docs/concepts/services-networking/network-policies/#networkpolicy-and-hostnetwork-pods
+    """
+    for plan, objects in sets:
+        if plan.root.model.isolation != "strict":
+            continue
+        related = (Related("its islands are isolated", plan.root.model.metadata.name_node.place),)
+        for one in (workload for manifest in objects if not manifest.once for workload in workloads_of(manifest)):
+            node = at(one.pod, "hostNetwork")
+            if isinstance(node, Leaf) and node.value is True:
+                message = (
+                    f"NetworkPolicies do not hold for the pods of the {one.name}: they are in their node's network"
+                )
+                place = place_of(node, one.manifest)
+                hint = "leave hostNetwork out, or put them into a Set that is open"
+                yield Diagnostic("R0622", message, place, hint=hint, related=related, severity="warning")
+
+
 def _autoscalers(objects: Sequence[Manifest]) -> Iterator[Diagnostic]:
     first: dict[tuple[str, object], tuple[Manifest, Place | None]] = {}
     targets: dict[tuple[str, object], Manifest] = {(one.kind, one.name): one for one in objects}

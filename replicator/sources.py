@@ -109,6 +109,34 @@ class Around(NamedTuple):
         return around.name
 
 
+class Elsewhere(NamedTuple):
+    """A value of the island that an island calls: of the Set `of`, with a key, by default its own.
+
+    With `scope` it is the island of that Set, which the island is inside of or is, that says whose key it is.
+    """
+
+    of: SetPlan
+    key: str
+    scope: SetPlan
+    source: Source
+
+    @property
+    def reads(self) -> frozenset[Path]:
+        return frozenset([("island", "key"), ("island", "name")])
+
+    def value(self, scope: Island) -> Any:
+        around = scope
+        while around.plan is not self.scope and around.parent is not None:
+            around = around.parent
+        if self.of is self.scope and not self.key:
+            return self.source.value(around)
+        key = self.key or around.key
+        island = self.of.seen_from(around, key)
+        if island is None:
+            raise no_peer(self.of, key)
+        return self.source.value(island)
+
+
 class Computed:
     """An expression that is more than a name, in its context."""
 

@@ -53,12 +53,13 @@ TABLE: dict[str, str] = {
     "check.naming": "check.project diagnostics kinds model names parser.source",
     "check.types": "check.project diagnostics model names parser.source",
     "check.sets": "check.project check.types diagnostics model names parser.source",
+    "check.isolation": "diagnostics model names parser.source",
     "check.expressions": "check.project diagnostics expression.template model parser.source scope",
     "check.routings": "diagnostics model parser.source",
     "check.partitions": "diagnostics model parser.source",
     "check.nodes": "diagnostics model",
-    "check": "check.expressions check.naming check.nodes check.partitions check.routings check.sets check.types"
-    " diagnostics model",
+    "check": "check.expressions check.isolation check.naming check.nodes check.partitions check.routings check.sets"
+    " check.types diagnostics model",
     # The model to islands with values.
     "expander.islands": "diagnostics expression.template expression.values model parser.source",
     "expander.values": "diagnostics expander.islands expression.template expression.values model parser.scalars"
@@ -73,6 +74,7 @@ TABLE: dict[str, str] = {
     " patch scope sources tree",
     "gather": "context diagnostics kinds model parser.source",
     "links": "context diagnostics expander.islands expression.template model parser.source scope sources tree",
+    "isolation": "diagnostics expander.islands links model parser.source tree",
     "decisions": "context diagnostics expander.islands expression.template expression.values model parser.source scope",
     "patching": "context decisions diagnostics expression.template kinds model parser.source patch tree",
     "proofs": "diagnostics expander.islands expression.values kinds references tree",
@@ -91,12 +93,13 @@ TABLE: dict[str, str] = {
     "emitters.budgets": "context emitters.labels kinds proofs tree",
     "emitters.resources": "context decisions diagnostics emitters.labels kinds model names parser.source references"
     " tree",
+    "emitters.policies": "context emitters.labels expander.islands isolation links names parser.source sources tree",
     "resolving": "context decisions diagnostics expander.islands expression.template hosts kinds model names references"
     " tree",
-    "binder": "closed context decisions diagnostics emitters.aggregate emitters.budgets emitters.external"
-    " emitters.island emitters.pods emitters.resources evictions expander.islands kinds model names parser.decode"
-    " patching proofs resolving syncing tree yaml_text",
     "syncing": "expander.islands expander.waves tree",
+    "binder": "closed context decisions diagnostics emitters.aggregate emitters.budgets emitters.external"
+    " emitters.island emitters.pods emitters.policies emitters.resources evictions expander.islands isolation kinds"
+    " model names parser.decode patching proofs resolving syncing tree yaml_text",
     # Once per island.
     "stamp": "binder diagnostics expander.islands expression.values sources tree yaml_text",
     "sizes": "diagnostics expander.islands stamp tree yaml_text",
@@ -121,6 +124,7 @@ TABLE: dict[str, str] = {
     "routing.fulfilment": "routing.algebra routing.regexes routing.requests routing.rules",
     "routing.matches": "diagnostics expander.islands model names routing.rules routing.texts sources tree yaml_text",
     "routing.gateways": "model parser.source routing.rules",
+    "routing.entrances": "expander.islands isolation model parser.source routing.gateways routing.texts",
     "routing.destinations": "binder context diagnostics expander.islands expression.values model names parser.source"
     " routing.rules routing.texts sources tree",
     "routing.compiler": "binder context diagnostics durations expander.islands expression.values model names"
@@ -154,8 +158,8 @@ TABLE: dict[str, str] = {
     " emitters.routed names routing.precedence routing.rules tree",
     # All of it, and the outside world.
     "pipeline": "binder check context definitions diagnostics emitters.resources expander expander.islands"
-    " expander.members expander.values expander.waves foreign gather identity kinds links model parser.decode"
-    " parser.schema parser.source parser.stored proofs sizes stamp syncing tree yaml_text",
+    " expander.members expander.values expander.waves foreign gather identity isolation kinds links model"
+    " parser.decode parser.schema parser.source parser.stored proofs sizes stamp syncing tree yaml_text",
     "layout": "expander.islands expander.waves kinds pipeline sources stamp tree",
     "crds": "parser.schema tree yaml_text",
     "report": "diagnostics",
@@ -175,6 +179,7 @@ LATE = {
     ("expander.values", "parser.slips"): "jsonschema, for values that do not fit",
     ("gather", "files"): "for projects that name files",
     ("pipeline", "routing.compiler"): "for builds with a Routing",
+    ("pipeline", "routing.entrances"): "for builds with a Routing",
     ("pipeline", "routing.features"): "for builds with a Routing",
     ("pipeline", "routing.analysis"): "for builds with a Routing",
     ("pipeline", "routing.partitions"): "for builds with a Partition",

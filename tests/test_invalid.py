@@ -43,7 +43,7 @@ OUTSIDE = {
 
 # What is said, and built none the less: of a code always, or in one example. All else are errors.
 MILDER = {
-    **dict.fromkeys(["R0606", "R0612", "R0614", "R0616", "R0618", "R0625", "R0805"], "warning"),
+    **dict.fromkeys(["R0606", "R0612", "R0614", "R0616", "R0618", "R0621", "R0622", "R0625", "R0805"], "warning"),
     **dict.fromkeys(["R0702-one-match", "R0712-order-of-keys"], "warning"),
     **dict.fromkeys(["R0617", "R0711"], "note"),
 }

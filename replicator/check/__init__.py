@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from replicator.check import expressions, naming, nodes, partitions, routings, sets, types
+from replicator.check import expressions, isolation, naming, nodes, partitions, routings, sets, types
 from replicator.diagnostics import Diagnostic
 from replicator.model import Project
 
@@ -27,6 +27,7 @@ CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
     sets.tombstones,
     nodes.disruption,
     sets.waves,
+    isolation.isolation,
     types.resources,
     expressions.shared_expressions,
     expressions.literal_fields,

@@ -1,20 +1,10 @@
-"""The Gateway of a Routing, and the pods of the proxy that serves it."""
+"""The Gateway of a Routing."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import NamedTuple
 
 from replicator.model import Routing
 from replicator.parser.source import Mapping as MappingNode
 from replicator.routing.rules import PORTS, Gateway
-
-
-class Router(NamedTuple):
-    """Pods of a proxy, by their labels; where no namespace is known (""), in any."""
-
-    labels: Mapping[str, str]
-    namespace: str = ""
 
 
 def gateway_of(routing: Routing, provider: str) -> Gateway | None:
@@ -34,24 +24,3 @@ def gateway_of(routing: Routing, provider: str) -> Gateway | None:
         port=made.get("port", PORTS[provider][routing.tls is not None]),
         section=data.get("section", ""),
     )
-
-
-def router_of(routing: Routing, provider: str) -> Router | None:
-    """The proxy that requests of a Routing come through; None where its pods are not known.
-
-    - Gloo runs its proxies where it is itself, and reads Gateways there (solo-io/gloo: install/helm/gloo/templates/
-      7-gateway-proxy-deployment.yaml).
-    - Istio's Gateway selects pods by labels in all namespaces (istio.io: Gateway.selector). In the mesh every pod may
-      be the proxy.
-    - Gateway API says by which label the pods of a Gateway are known (GEP-1762); they are beside it, but for
-      implementations that share one proxy.
-    """
-    gateway = gateway_of(routing, provider)
-    if provider == "gloo":
-        where = gateway.namespace if gateway is not None else routing.settings[provider].get("namespace", "")
-        return Router({"gloo": "gateway-proxy"}, where or "gloo-system")
-    if gateway is None:
-        return None
-    if provider == "istio":
-        return Router(gateway.selector)
-    return Router({"gateway.networking.k8s.io/gateway-name": gateway.name}, gateway.namespace)
