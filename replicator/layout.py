@@ -103,11 +103,13 @@ def _by_island(built: Built, folders: _Folders) -> Iterator[tuple[str, bytes]]:
     if built.wants("routing"):
         folder = f"{folders.routing}_routing"
         by_name = {rows.plan.path: rows for rows in built.sets}
+        heads = _heads(built)
         for owner, group in groupby(built.routing, key=lambda one: one.owner):
             objects = list(group)
             together = [one for one in objects if not (one.apart and one.manifest.over)]
             if together:
-                yield f"{folder}/{owner}.yaml", b"".join(text for one in together for text in one.texts(by_name))
+                texts = (text for one in together for text in one.texts(by_name))
+                yield f"{folder}/{owner}.yaml", b"".join((heads.pop(owner, b""), *texts))
             for over in dict.fromkeys(one.manifest.over for one in objects if one.apart and one.manifest.over):
                 of_set = [one for one in objects if one.apart and one.manifest.over == over]
                 yield from _island_by_island(f"{folder}/{owner}", of_set, by_name)
@@ -150,14 +152,25 @@ def _apart(directory: str, objects: Sequence[tuple[Manifest, str, bytes]]) -> It
         yield f"{directory}/{file}", text
 
 
+def _heads(built: Built) -> dict[str, bytes]:
+    """What the first file of a Routing says of the moves under way, for the next build, where it leads to Partitions."""
+    if not built.partitions:
+        return {}
+    from replicator.routing.moves import heads
+
+    return {table.name: heads(table.partitions()).encode() for table in built.tables}
+
+
 def _routing_objects(built: Built, rows: Mapping[str, SetRows]) -> Iterator[tuple[str, bytes]]:
+    heads = _heads(built)
     for one in built.routing:
         directory = f"_routing/{one.owner}"
         kind, full = one.manifest.kind, one.manifest.name
         if kind in ELSEWHERE:
             full = tree.text(one.manifest.namespace, ".", full)
         if not one.manifest.over:
-            yield f"{directory}/{_file(kind, assemble(full, None))}", b"".join(one.texts(rows))
+            head = heads.pop(one.owner, b"")
+            yield f"{directory}/{_file(kind, assemble(full, None))}", b"".join((head, *one.texts(rows)))
             continue
         for island, content in zip(one.islands(rows), one.texts(rows), strict=True):
             yield f"{directory}/{_file(kind, assemble(full, island))}", content

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from replicator import check, definitions, expander, foreign, identity, links, proofs, sizes, stamp
@@ -90,6 +91,7 @@ class Built(NamedTuple):
     dsl: Sequence[bytes] = ()
     tables: Sequence[Table] = ()
     waves: Rollout = ONE_WAVE
+    partitions: Mapping[str, Ownership] = MappingProxyType({})
 
     def wants(self, part: str) -> bool:
         """Whether a part of the output is asked for."""
@@ -178,8 +180,8 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     for name, one_set in plan.sets.items():
         bound[name], problems = bind(one_set, plan, data, RENDERERS[options.form], sync, isolation)
         found += problems
-    routed_by = project.routings or project.partitions
-    tables = _tables(project, plan, bound, options, found) if routed_by else []
+    partitions = _partitions(project, plan, options, found) if project.partitions else {}
+    tables = _tables(project, plan, bound, partitions, options, found) if project.routings else []
     objects = _routing(tables, RENDERERS[options.form], sync, found)
     routed = [identity.of_routing(one.manifest, plan.sets.get(one.manifest.over)) for one in objects]
     found += identity.illegal(routed)
@@ -213,7 +215,7 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
     selected, problems = _selection(plan, waves, options)
     found += problems
     parts = _parts(waves, options)
-    built = Built([], texts, rows, objects, selected, parts, tables=tables, waves=waves)
+    built = Built([], texts, rows, objects, selected, parts, tables=tables, waves=waves, partitions=partitions)
     found += definitions.used_at_once(_manifests(built, bound.values()))
     dsl: list[bytes] = []
     if options.with_dsl:
@@ -306,7 +308,12 @@ def _isolation(
 
 
 def _tables(
-    project: Project, plan: Plan, bound: Mapping[str, BoundSet], options: Options, found: list[Diagnostic]
+    project: Project,
+    plan: Plan,
+    bound: Mapping[str, BoundSet],
+    partitions: Mapping[str, Ownership],
+    options: Options,
+    found: list[Diagnostic],
 ) -> list[Table]:
     """The neutral tables of all Routings, for their own providers unless another is given."""
     from replicator.routing import analysis
@@ -314,9 +321,9 @@ def _tables(
     from replicator.routing.features import one_azure_secret, one_gateway_at_a_port
 
     tables = []
-    partitions = _partitions(project, plan, options, found) if project.partitions else {}
+    every = {one.name: partitions.get(one.name) for one in project.partitions}
     for routing in sorted(project.routings, key=lambda one: natural(one.name)):
-        table, problems = compile_routing(routing, plan, bound, options.provider, partitions)
+        table, problems = compile_routing(routing, plan, bound, options.provider, every)
         found += problems
         if table is not None:
             tables.append(table)
@@ -329,14 +336,14 @@ def _tables(
     return tables
 
 
-def _partitions(project: Project, plan: Plan, options: Options, found: list[Diagnostic]) -> dict[str, Ownership | None]:
-    """All Partitions by name, with what is proved of each; None for one that is wrong."""
+def _partitions(project: Project, plan: Plan, options: Options, found: list[Diagnostic]) -> dict[str, Ownership]:
+    """The Partitions by name, with what is proved of each in `found`; those that are wrong are left out."""
     from replicator.routing.partitions import proved, resolve
 
     owned, problems = resolve(project, plan)
     found += problems
     found += map(proved, owned.values()) if options.notes else ()
-    return {one.name: owned.get(one.name) for one in project.partitions}
+    return owned
 
 
 def _routing(

@@ -185,6 +185,7 @@ LATE = {
     ("pipeline", "routing.partitions"): "for builds with a Partition",
     ("routing.compiler", "routing.partition_rules"): "for routes to a Partition",
     ("cli", "layout"): "for builds to a directory",
+    ("layout", "routing.moves"): "for builds with a Partition",
     ("cli", "directory"): "for builds to a directory",
     ("cli", "crds"): "for its command",
     ("cli", "routing.answers"): "for its command",

@@ -116,11 +116,13 @@ def _problem(was: State | None, now: State | None) -> str:
     before, after = was.move, now.move if now is not None else None
     if now is None:
         return "it is in a move, and no island has it any more"
+    if was.serving == now.serving:
+        return ""
     if before is not None and after is not None and before[:2] == after[:2] and (before[2], after[2]) == _FORWARD:
         return ""
     if before is None and after is not None and after[2] == "cutover":
         return f"`{after[1]}` serves it from now on, and has had no copies of its requests"
-    if was.serving is None or was.serving == now.serving:
+    if was.serving is None:
         return ""
     if before is not None and before[2] == "mirror":
         return f"`{was.serving}` served it and copied to `{before[1]}`; `{now.serving}` serves it without a cutover"

@@ -328,6 +328,11 @@ class Table(NamedTuple):
         islands = self.islands.get(over, ())
         return islands[0].plan.cases() if islands else []
 
+    def partitions(self) -> Iterator[Ownership]:
+        """The Partitions that its routes lead to, in order of their names."""
+        found = {rule.keyed.ownership.name: rule.keyed.ownership for rule in self.rules if rule.keyed is not None}
+        yield from (found[name] for name in sorted(found))
+
     def secrets(self) -> Iterator[SecretName]:
         """The Secrets that the proxy reads: of certificates and of functions."""
         if self.tls is not None:
