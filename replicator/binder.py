@@ -15,6 +15,7 @@ from replicator.emitters import aggregate as aggregate_emitter
 from replicator.emitters import budgets as budgets_emitter
 from replicator.emitters import external as external_emitter
 from replicator.emitters import island as island_emitter
+from replicator.emitters import placement as placement_emitter
 from replicator.emitters import pods as pods_emitter
 from replicator.emitters import policies as policies_emitter
 from replicator.emitters import resources as resources_emitter
@@ -181,7 +182,7 @@ class _Binder:
         """The objects of an island of one shape."""
         implementation, mark, signature, values = shape.split("\n", 3)
         context = self.context_of(self.decisions.known[values] if not implementation else {})
-        made = _emitted(context, implementation)
+        made = placement_emitter.placed(context, _emitted(context, implementation))
         made += list(policies_emitter.emit(context, self.isolation, signature, made)) if not implementation else []
         made += budgets_emitter.emit(context, made)
         if self.plan.own_namespaces and not context.pods:
@@ -264,7 +265,7 @@ class _Binder:
                 self.found.append(Diagnostic("R0602", message, decision.scalar.place, hint=hint))
         values = self.decisions.known[self.shape(self.first).split("\n", 3)[3]]
         context = self.context_of(values)
-        made = list(pods_emitter.emit_set(context))
+        made = placement_emitter.placed(context, list(pods_emitter.emit_set(context)))
         made += budgets_emitter.emit(context, made)
         made, used, wanted = patching.apply(context, self.plan.model.patches, made)
         _promote(self.decisions, wanted)

@@ -34,6 +34,7 @@ from replicator.tree import Hole, Leaf, List, Map, Origin, Source, Text, Tree, l
 
 ISLAND_NAME = Hole("name", Atom(("island", "name")))
 ISLAND_KEY = Hole("label", Atom(("island", "key")))
+ISLAND_ZONE = Hole("text", Atom(("island", "zone")))
 
 # `island` in the environment, arguments and command of `form: pods`: the variable that holds it, and the pod's field
 # that the variable is read from (the downward API; the label is set since Kubernetes 1.28).

@@ -213,7 +213,8 @@ def _all_selectors(manifest: Manifest) -> Iterator[Selector]:
             for owner in _found(manifest.body, steps) if "[]" in path else ():
                 node = owner.get(last)
                 elsewhere = owner.get("namespaceSelector") is not None or owner.get("namespaces") is not None
-                if isinstance(node, Map) and not elsewhere:
+                ours = owner.origin.layer == "set"  # what `placement` adds is about other islands' pods
+                if isinstance(node, Map) and not elsewhere and not ours:
                     yield _selector(node, _labels(node.get("matchLabels")), node.get("matchExpressions"), manifest)
 
 

@@ -655,6 +655,34 @@ def mark(kind: str, body: Map, labels: Map, select: Map | None, declared: Iterab
     return made
 
 
+@cache
+def _templates(kind: str, declared: Declarations) -> _Step:
+    paths = [*TEMPLATES.get(kind, ()), *(one.path for one in declared if one.to == TEMPLATE)]
+    return _steps_of((path, TEMPLATE) for path in paths if path)
+
+
+def change_templates(kind: str, body: Map, change: Callable[[Map], Map], declared: Iterable[Declared] = ()) -> Map:
+    """The object with each of its templates of pods as `change` makes it; a Pod is one itself."""
+    if TEMPLATES.get(kind) == ("",):
+        return change(body)
+    root = _templates(kind, _of(kind, declared))
+    made = _change(body, root, change) if root.fields else body
+    assert isinstance(made, Map)
+    return made
+
+
+def _change(node: Tree, step: _Step, change: Callable[[Map], Map]) -> Tree:
+    if isinstance(node, Map):
+        if step.target:
+            return change(node)
+        fields = step.fields
+        pairs = ((key, _change(value, fields[key], change) if key in fields else value) for key, value in node.items)
+        return Map(tuple(pairs), node.origin)
+    if isinstance(node, List) and "[]" in step.fields:
+        return List(tuple(_change(item, step.fields["[]"], change) for item in node.items), node.origin)
+    return node
+
+
 def _mark(node: Tree, step: _Step, labels: Map, select: Map | None) -> Tree:
     if step.target == "metadata":
         return _with_labels(node if isinstance(node, Map) else Map(()), "labels", labels)

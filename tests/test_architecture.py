@@ -57,7 +57,7 @@ TABLE: dict[str, str] = {
     "check.expressions": "check.project diagnostics expression.template model parser.source scope",
     "check.routings": "diagnostics model parser.source",
     "check.partitions": "diagnostics model parser.source",
-    "check.nodes": "diagnostics model",
+    "check.nodes": "check.project diagnostics model names parser.source",
     "check": "check.expressions check.isolation check.naming check.nodes check.partitions check.routings check.sets"
     " check.types diagnostics model",
     # The model to islands with values.
@@ -67,8 +67,9 @@ TABLE: dict[str, str] = {
     "expander.members": "diagnostics expander.islands expander.values expression.template expression.values model names"
     " parser.source",
     "expander.waves": "diagnostics expander.islands expander.values parser.source",
-    "expander": "diagnostics expander.islands expander.members expander.values expression.template expression.values"
-    " model parser.source",
+    "expander.zones": "diagnostics expander.islands parser.source ranges yaml_text zones",
+    "expander": "diagnostics expander.islands expander.members expander.values expander.zones"
+    " expression.template expression.values model parser.source",
     # Once per shape: a Type in a Set to trees, by emitters that are blind to each other, and proved.
     "context": "diagnostics expander.islands expression.template expression.values kinds model names parser.source"
     " patch scope sources tree",
@@ -90,6 +91,7 @@ TABLE: dict[str, str] = {
     " expander.members expression.values kinds model names parser.source patch sources tree",
     "emitters.external": "context diagnostics emitters.labels expander.islands expression.values model names tree",
     "emitters.aggregate": "context diagnostics emitters.containers emitters.labels model tree",
+    "emitters.placement": "context diagnostics emitters.labels kinds references sources tree",
     "emitters.budgets": "context emitters.labels kinds proofs tree",
     "emitters.resources": "context decisions diagnostics emitters.labels kinds model names parser.source references"
     " tree",
@@ -98,8 +100,8 @@ TABLE: dict[str, str] = {
     " tree",
     "syncing": "expander.islands expander.waves tree",
     "binder": "closed context decisions diagnostics emitters.aggregate emitters.budgets emitters.external"
-    " emitters.island emitters.pods emitters.policies emitters.resources evictions expander.islands isolation kinds"
-    " model names parser.decode patching proofs resolving syncing tree yaml_text",
+    " emitters.island emitters.placement emitters.pods emitters.policies emitters.resources evictions expander.islands"
+    " isolation kinds model names parser.decode patching proofs resolving syncing tree yaml_text",
     # Once per island.
     "stamp": "binder diagnostics expander.islands expression.values sources tree yaml_text",
     "sizes": "diagnostics expander.islands stamp tree yaml_text",

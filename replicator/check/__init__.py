@@ -26,6 +26,7 @@ CHECKS: tuple[Callable[[Project], Iterator[Diagnostic]], ...] = (
     sets.pods,
     sets.tombstones,
     nodes.disruption,
+    nodes.placement,
     sets.waves,
     isolation.isolation,
     types.resources,

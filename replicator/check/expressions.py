@@ -183,7 +183,7 @@ def _no_expressions(*nodes: Node | None) -> Iterator[Diagnostic]:
 
 
 _LITERAL_OF_ROUTING = (*("provider", *PROVIDERS, "gateway", "params", "each", "tls", "delegation", "tests"),)
-_LITERAL_OF_SET = ("type", "scope", "form", "isolation", "egress", "allow")
+_LITERAL_OF_SET = ("type", "scope", "form", "isolation", "egress", "allow", "placement")
 _LITERAL_OF_ROUTE = ("name", "redirect", "timeout", "retries", "cors", "fault")
 _LITERAL_OF_FUNCTION = ("account", "role", "secret", "invocation", "authLevel", "ingress")
 
@@ -198,6 +198,8 @@ def literal_fields(project: Project) -> Iterator[Diagnostic]:
     for island_set in project.sets:
         spec = island_set.node
         yield from _no_expressions(*(spec.get("spec", field) for field in _LITERAL_OF_SET))
+        entries = (entry for entry in children_of(island_set.islands) if isinstance(entry, Mapping))
+        yield from _no_expressions(*(entry.items.get("zone") for entry in entries))
         for override in island_set.overrides:
             yield from _no_expressions(*override.globs)
         yield from _no_expressions(*(glob for wave in island_set.waves for glob in wave.globs))

@@ -15,6 +15,8 @@ COMPONENT = "app.kubernetes.io/component"
 PART_OF = "app.kubernetes.io/part-of"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 SET, ISLAND = OF_SET, OF_ISLAND
+OUTERMOST_SET = "replicator.dev/outermost-set"
+OUTERMOST_ISLAND = "replicator.dev/outermost-island"
 POD_NAME = "statefulset.kubernetes.io/pod-name"  # set by the StatefulSet controller
 
 

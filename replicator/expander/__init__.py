@@ -9,6 +9,7 @@ from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.expander.islands import Dynamic, Evaluate, Island, Plan, SetPlan, island_place, merged
 from replicator.expander.members import members, natural
 from replicator.expander.values import Layers, Setting, from_setting, misfit
+from replicator.expander.zones import assign_zones
 from replicator.expression.template import Expr, Path
 from replicator.expression.values import OMIT, Failure
 from replicator.model import IslandSet, IslandType, Param, Project
@@ -102,6 +103,8 @@ def _plan(
     layers.maps = {name: base[name] for name, param in params.items() if param.kind == "map" and name in base}
     plan.islands = members(plan, layers, room, found)
     _globs_hit(model, plan, layers, found)
+    if above is None and plan.zones:
+        plan.zone_of = assign_zones(plan, found)
     plan.varying = _varying(plan, layers)
     _judge_values(plan, layers, found)
     return plan
@@ -138,6 +141,8 @@ def _globs_hit(island_set: IslandSet, plan: SetPlan, layers: Layers, found: list
 
 def _varying(plan: SetPlan, layers: Layers) -> frozenset[Path]:
     atoms: set[Path] = {("island", "key"), ("island", "name"), ("island", "ordinal")}
+    if plan.zones:
+        atoms.add(("island", "zone"))
     if plan.above is not None:
         atoms |= {("island", "set"), ("island", "namespace"), ("parent", "set")}
         atoms |= {("parent", *path[1:]) if path[0] == "island" else ("parent", *path) for path in plan.above.varying}

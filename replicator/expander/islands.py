@@ -105,6 +105,16 @@ class Island:
         own = int(self.entry.data.get("weight", 1)) if isinstance(self.entry, MappingNode) else 1
         return own if self.parent is None else own * self.parent.weight
 
+    @property
+    def zone(self) -> str:
+        """The zone that its pods run in: as its entry or its Set says; '' without one. Inside an island it is that
+        island's.
+        """
+        if self.parent is not None:
+            return self.parent.zone
+        own = self.entry.data.get("zone") if isinstance(self.entry, MappingNode) else None
+        return own if isinstance(own, str) else self.plan.zone_of(self)
+
     def param(self, name: str) -> Any:
         """A parameter's value. Raises KeyError where it has none, `Failure` where its expression fails."""
         own = self.own
@@ -142,6 +152,10 @@ USUAL = "active/"  # the case of an island that nothing is said of
 Evaluate = Callable[[Expr, Island], Any]
 
 
+def _nowhere(_: Island) -> str:
+    return ""
+
+
 @dataclass(eq=False, slots=True)
 class SetPlan:
     """A Set with its Type, the values that all its islands share, and its islands.
@@ -150,7 +164,7 @@ class SetPlan:
     Set around it, whose islands each have such a Set of their own. `varying` are the atoms whose values differ between
     islands; all else may be filled in once. `evaluate` runs an expression of the Type for an island. `individual`
     says that an entry gives its island a state, an implementation or patches of its own; `aggregated` are the ports of
-    the Type that somebody calls of all islands at once.
+    the Type that somebody calls of all islands at once; `zone_of` is the zone of an island whose entry does not say it.
     """
 
     model: IslandSet
@@ -165,12 +179,19 @@ class SetPlan:
     individual: bool = False
     inner: dict[str, SetPlan] = field(default_factory=dict)
     aggregated: set[str] = field(default_factory=set)
+    zone_of: Callable[[Island], str] = _nowhere
     _inside: dict[str, dict[str, Island]] | None = None
 
     @property
     def root(self) -> SetPlan:
         """The plan of the outermost Set."""
         return self if self.above is None else self.above.root
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """The zones that islands of the outermost Set run in, and those inside them; none where it does not say."""
+        placement = self.root.model.placement
+        return tuple(placement.data.get("zones", ())) if placement is not None else ()
 
     def cases(self) -> list[str]:
         """The cases of its islands, in order."""
