@@ -30,6 +30,11 @@ OUTSIDE = {
         sed 's|ports:.*|files: {/etc/large: {file: large.txt}}|' dsl-examples/01-one-island.yaml > "$TMP/dsl.yaml"
         replicator validate --root "$TMP" "$TMP/dsl.yaml"
     """,
+    "R0718": """
+        sed 's|^  hex:.*|  keys:|' dsl-examples/invalid/R0716-proof.yaml > "$TMP/dsl.yaml"
+        seq 2001 | sed 's|.*|    "&": eu|' >> "$TMP/dsl.yaml"
+        replicator validate "$TMP/dsl.yaml"
+    """,
     "R0801": "replicator validate dsl-examples/no-such-file.yaml",
     "R0802": "replicator validate dsl-examples/01-one-island.yaml --set no-such-set.version=1",
     "R0803": "replicator build dsl-examples/01-one-island.yaml > /dev/full",
@@ -45,11 +50,11 @@ OUTSIDE = {
 MILDER = {
     **dict.fromkeys(["R0606", "R0612", "R0614", "R0616", "R0618", "R0621", "R0622", "R0625", "R0805"], "warning"),
     **dict.fromkeys(["R0702-one-match", "R0712-order-of-keys"], "warning"),
-    **dict.fromkeys(["R0617", "R0711"], "note"),
+    **dict.fromkeys(["R0617", "R0711", "R0716"], "note"),
 }
 
 # What `validate` says, and `build` does not.
-ONLY_WHEN_ASKED = {"R0711"}
+ONLY_WHEN_ASKED = {"R0711", "R0716"}
 
 by_name = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 

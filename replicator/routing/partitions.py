@@ -183,7 +183,9 @@ class _Resolver:
         if len(table.items) > MAX_KEYS:
             message = f"a map of {len(table.items):,} keys; a proxy's routes hold at most {MAX_KEYS:,}"
             hint = "hex (digits of a uniform key, as a UUID) or buckets (that the edge computes); pin single keys"
-            self.say("R0718", message, self.model.node.key_place("spec"), hint)
+            spec = self.model.node.items["spec"]
+            assert isinstance(spec, MappingNode)
+            self.say("R0718", message, spec.key_place(field), hint)
             return
         folded = self.model.key.kind == "hostLabel"
         first: dict[str, Place] = {}
