@@ -102,6 +102,50 @@ _TOLD = {
 }
 
 
+def read(node: Scalar, width: int, number: int) -> tuple[Range, ...] | Diagnostic:
+    """The ranges of a line of a table, in the order in which they are written, or what is wrong with them.
+
+    `width` is that of hex digits, or 0; `number` is how many numbers there are.
+    """
+    try:
+        parsed = ranges.parse(node.text, width)
+    except ranges.NotRanges as problem:
+        return Diagnostic("R0706", str(problem), node.place)
+    beyond = max(one.last for one in parsed)
+    if beyond >= number:
+        return Diagnostic("R0714", f"there is no bucket {beyond:,}: they are 0 to {number - 1:,}", node.place)
+    return parsed
+
+
+def not_shared_out(taken: Iterable[tuple[Range, Place]], table: Place, width: int, number: int) -> Iterator[Diagnostic]:
+    """What keeps a table from giving every number to one island: gaps and overlaps. That there are none is the proof.
+
+    `taken` are all ranges, and the places of their lines.
+    """
+    what = "digits" if width else "buckets"
+    free: list[Range] = []
+    after = 0
+    last: Place | None = None
+    for one, line in sorted(taken):
+        if one.first > after:
+            free.append(Range(after, one.first - 1))
+        elif one.first < after and last is not None:
+            both = Range(one.first, min(one.last, after - 1))
+            message = f"the {what} {ranges.as_text([both], width)} belong to two islands"
+            if last == line:
+                message = f"the {what} {ranges.as_text([both], width)} are written twice"
+            yield Diagnostic(
+                "R0714", message, line, hint="each belongs to one", related=(Related("the other line", last),)
+            )
+        if one.last >= after:
+            after, last = one.last + 1, line
+    if after < number:
+        free.append(Range(after, number - 1))
+    if free:
+        message = f"the {what} {ranges.as_text(free, width)} belong to no island"
+        yield Diagnostic("R0714", message, table, hint="write them to one; `replicator rebalance` then evens out")
+
+
 class _Resolver:
     def __init__(self, partition: Partition, plan: Plan, found: list[Diagnostic]) -> None:
         self.model = partition
@@ -205,60 +249,24 @@ class _Resolver:
 
     def numbered(self, field: str, table: MappingNode, template: Share, number: int) -> Iterator[Line]:
         """The lines of a table of islands to digits or buckets, of which there are so many."""
-        taken: list[tuple[Range, Line]] = []
+        taken: list[tuple[Range, Place]] = []
         width = template.width
         wrong = False
         for key, node in table.items.items():
             assert isinstance(node, Scalar)
-            parsed = self.parsed(node, width, number)
+            parsed = read(node, width, number)
             island = self.island(key, table.key_place(key))
-            if parsed is None or island is None:
+            if isinstance(parsed, Diagnostic):
+                self.found.append(parsed)
+            if isinstance(parsed, Diagnostic) or island is None:
                 wrong = True
                 continue
             share = template._replace(ranges=ranges.merged(parsed))
             line = Line(field, f"{key}: {node.text}", node.place, share, island)
-            taken += ((one, line) for one in parsed)
+            taken += ((one, node.place) for one in parsed)
             yield line
         if not wrong:
-            self.without_gap_or_overlap(taken, table, width, number)
-
-    def parsed(self, node: Scalar, width: int, number: int) -> tuple[Range, ...] | None:
-        try:
-            parsed = ranges.parse(node.text, width)
-        except ranges.NotRanges as problem:
-            self.say("R0706", str(problem), node.place)
-            return None
-        beyond = max(one.last for one in parsed)
-        if beyond >= number:
-            self.say("R0714", f"there is no bucket {beyond:,}: they are 0 to {number - 1:,}", node.place)
-            return None
-        return parsed
-
-    def without_gap_or_overlap(
-        self, taken: list[tuple[Range, Line]], table: MappingNode, width: int, number: int
-    ) -> None:
-        """Every number belongs to one island: that is what is proved of a table."""
-        what = "digits" if width else "buckets"
-        free: list[Range] = []
-        after = 0
-        last: Line | None = None
-        for one, line in sorted(taken, key=lambda each: each[0]):
-            if one.first > after:
-                free.append(Range(after, one.first - 1))
-            elif one.first < after and last is not None:
-                both = Range(one.first, min(one.last, after - 1))
-                message = f"the {what} {ranges.as_text([both], width)} belong to two islands"
-                if last is line:
-                    message = f"the {what} {ranges.as_text([both], width)} are written twice"
-                self.say("R0714", message, line.place, "each belongs to one", Related("the other line", last.place))
-            if one.last >= after:
-                after, last = one.last + 1, line
-        if after < number:
-            free.append(Range(after, number - 1))
-        if free:
-            message = f"the {what} {ranges.as_text(free, width)} belong to no island"
-            hint = "give them to one: `replicator rebalance` does"
-            self.say("R0714", message, table.place, hint)
+            self.found += not_shared_out(taken, table.place, width, number)
 
     # Moves
 
@@ -294,8 +302,9 @@ class _Resolver:
         if node is None or template is None:
             return stages
         number = self.model.buckets.number if self.model.buckets is not None else 16**template.width
-        parsed = self.parsed(node, template.width, number)
-        if parsed is None:
+        parsed = read(node, template.width, number)
+        if isinstance(parsed, Diagnostic):
+            self.found.append(parsed)
             return stages
         share = template._replace(ranges=ranges.merged(parsed))
         return self.part(stages, move, share, node, origin, target, first)
