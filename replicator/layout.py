@@ -153,7 +153,7 @@ def _apart(directory: str, objects: Sequence[tuple[Manifest, str, bytes]]) -> It
 
 
 def _heads(built: Built) -> dict[str, bytes]:
-    """What the first file of a Routing says of the moves under way, for the next build, where it leads to Partitions."""
+    """What a Routing's first file says of the moves under way, for the next build, where it leads to Partitions."""
     if not built.partitions:
         return {}
     from replicator.routing.moves import heads
