@@ -526,6 +526,11 @@ def test_every_object_has_its_wave_and_nothing_else_changes(given: tuple[list[Ob
     assert [without_sync(one) for one in found] == objects(plain)
 
 
+def test_stored_documents_stay_as_they_are() -> None:
+    text = carts({"replicas": 1, "waves": [{"rest": True}]})
+    assert made(text, with_dsl=True, sync_waves=True).dsl == made(text, with_dsl=True).dsl != []
+
+
 @given(
     st.lists(st.sampled_from(KEYS), min_size=2, max_size=6, unique=True),
     st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True),

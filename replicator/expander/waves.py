@@ -43,8 +43,8 @@ class SetWaves:
 
     @cached_property
     def _early(self) -> Mapping[str, int]:
-        """The wave of each island that is not in the last one; no more islands are looked at than those."""
-        found = {key: number for key, number in self.named.items() if number < self.last}
+        """The wave of each island that has a name in one, or is not in the last; others are not even looked at."""
+        found = dict(self.named)
         others = (island.key for island in self.plan.islands if island.key not in self.named)
         for number, wave in enumerate(self.plan.model.waves[:-1], 1):
             found.update(dict.fromkeys(islice(others, share(wave.percent, len(self.plan.islands))), number))
