@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import wraps
 from time import monotonic
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
@@ -20,8 +20,12 @@ from replicator.expander import MAX_ISLANDS
 from replicator.expander.values import Setting
 from replicator.parser.source import Mapping, decode_text, load
 from replicator.pipeline import EMITTERS, LAYOUTS, PARTS, RENDERERS, Built, Options, Source, build
-from replicator.report import as_json, as_list, as_text, printable
-from replicator.write import to_descriptor
+from replicator.report import as_deletions, as_json, as_list, as_text, printable
+from replicator.write import Staged, to_descriptor
+
+if TYPE_CHECKING:
+    from replicator.review import Review
+    from replicator.shrinking import Shrinking
 
 FINE, FINDINGS, USAGE, BUG = 0, 1, 2, 3
 STDOUT = 1
@@ -172,6 +176,22 @@ def _reads_dsl(command: Command) -> Command:
 @click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="yaml", help="json: an object a line.")
 @click.option("--sync-waves", is_flag=True, help="Write the waves into the objects, as Argo CD's annotation.")
 @click.option("--with-dsl", is_flag=True, help="Write the documents of the DSL too, to be stored in the cluster.")
+@click.option(
+    "--against",
+    metavar="DIR|FILE|git:REV",
+    help="An earlier output: what is gone since then must be accounted for. With git:REV, that of the inputs then.",
+)
+@click.option(
+    "--allow-removed",
+    is_flag=True,
+    help="Objects that are gone may go, without a tombstone in their IslandSet. Claims and Namespaces stay.",
+)
+@click.option(
+    "--deletions",
+    metavar="FILE",
+    type=_PATH,
+    help="With --against or -o: what is gone, for `kubectl delete --ignore-not-found -f FILE`.",
+)
 def build_command(
     asked: Asked,
     islands: tuple[str, ...],
@@ -183,11 +203,17 @@ def build_command(
     form: str,
     sync_waves: bool,
     with_dsl: bool,
+    against: str | None,
+    allow_removed: bool,
+    deletions: str | None,
 ) -> int:
     """Compile to manifests on standard output, or to a directory.
 
     FILE is a file of the DSL, DIR a directory of them (*.yaml, *.yml), - standard input. On any error nothing is
     written.
+
+    An object that is in the earlier output, in DIR or where --against says, and is not there any more is an error,
+    unless its IslandSet says of the island that it is `removed`, or --allow-removed is given.
     """
     if islands and only not in (None, "islands"):
         raise click.UsageError(f"--island asks for islands, --only {only} for none")
@@ -197,51 +223,170 @@ def build_command(
         raise click.UsageError("-o names no directory")
     if output is not None and form != "yaml":
         raise click.UsageError("--format json is for standard output")
-    built = asked.build(
-        islands=islands, only=only or "", form=form, with_dsl=with_dsl, wave=wave or 0, sync_waves=sync_waves
-    )
+    if output is None and against is None and (allow_removed or deletions is not None):
+        raise click.UsageError("--allow-removed and --deletions go with -o DIR or --against")
+    if deletions is not None and (check or deletions in ("", "-")):
+        raise click.UsageError("--deletions names a file, and --check writes none")
+    if deletions is not None and output is not None and _is_below(deletions, output):
+        raise click.UsageError("--deletions: what is to be deleted is no part of -o DIR, which is applied")
+    more: dict[str, Any] = {"form": form, "with_dsl": with_dsl, "sync_waves": sync_waves}
+    built = asked.build(islands=islands, only=only or "", wave=wave or 0, **more)
     _report(built)
     if has_errors(built.diagnostics):
         return _code(built)
-    if output is None:
+    if output is None and against is None:
         _to_stdout(progress(built.texts(), "parts"))
         return FINE
     from replicator import layout as layouts
+    from replicator.review import Review
 
     layout = layout or "island"
-    covered = layouts.covers(built, layout, islands, wave or 0)
-    return _to_directory(layouts.files(built, layout), output, covered, check)
+    review = Review(built, layouts.covers(built, "island", islands, wave or 0), allow_removed, output or "")
+    for name, content in _earlier(asked, against, more) if against is not None else ():
+        review.earlier(name, content)
+    consent = _Consent(review, deletions, built)
+    try:
+        if output is None:
+            text = b"".join(built.texts())
+            consent.ask()
+            _to_stdout([text])
+        else:
+            files = progress(layouts.files(built, layout), "files")
+            covered = layouts.covers(built, layout, islands, wave or 0)
+            if check:
+                return _differences(files, output, covered, consent)
+            _to_directory(files, output, covered, consent)
+        consent.tell()
+    finally:
+        consent.forget()
+    return FINE
 
 
-def _to_directory(files: Iterable[tuple[str, bytes]], output: str, covered: Callable[[str], bool], check: bool) -> int:
-    """Make a directory what the build says, or (`check`) say where it is not."""
+class _Consent:
+    """What is asked before anything is replaced, and told and written afterwards."""
+
+    def __init__(self, review: Review, deletions: str | None, built: Built) -> None:
+        self.review = review
+        self._deletions = deletions
+        self._built = built
+        self._said = ""
+        self._staged: Staged | None = None
+
+    def judged(self) -> Shrinking:
+        """What follows from the change; the findings are told."""
+        judged = self.review.judged()
+        sources = {**self.review.texts, **self._built.sources}
+        _report(self._built._replace(diagnostics=tidy(judged.diagnostics), sources=sources))
+        return judged
+
+    def ask(self) -> None:
+        """Stop the command where something is gone that may not be; write down what is to be deleted."""
+        from replicator.shrinking import as_manifests
+
+        judged = self.judged()
+        if has_errors(judged.diagnostics):
+            click.echo("nothing was written", err=True)
+            raise _Stop(_code(self._built._replace(diagnostics=list(judged.diagnostics))))
+        if self._deletions is not None:
+            self._staged = Staged(self._deletions, b"".join(as_manifests(judged.deletions)))
+        self._said = as_deletions(judged.deletions, judged.kept)
+
+    def tell(self) -> None:
+        """Say what is to be deleted, and what becomes of data."""
+        if self._staged is not None:
+            self._staged.commit()
+        click.echo(_printable_lines(self._said), nl=False, err=True)
+
+    def forget(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        if self._staged is not None:
+            self._staged.discard()
+
+
+def _is_below(path: str, directory: str) -> bool:
+    whole = os.path.realpath(directory)
+    return os.path.commonpath([whole, os.path.realpath(path)]) == whole
+
+
+def _earlier(asked: Asked, against: str, more: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """The earlier output, in parts by name. Where it cannot be had, that is said, and the command ends."""
+    from replicator import earlier
+
+    try:
+        if against.startswith(earlier.GIT):
+            yield against, _at_revision(asked, against, more)
+        else:
+            yield from earlier.files(against)
+    except earlier.Unavailable as error:
+        click.echo(as_text([Diagnostic("R0806", str(error), hint=error.hint)], {}), nl=False, err=True)
+        raise _Stop(USAGE) from None
+    except OSError as error:
+        raise _unreadable(str(error.filename or against), error) from None
+
+
+def _at_revision(asked: Asked, against: str, more: dict[str, Any]) -> bytes:
+    """What the inputs as they were in git compile to today. Raises `earlier.Unavailable`."""
+    from replicator import earlier
+
+    if "-" in asked.inputs:
+        raise earlier.Unavailable("standard input has no earlier revision", "--against DIR, or name the files")
+    with earlier.revision(against.removeprefix(earlier.GIT)) as revision:
+        inputs, params = (
+            [path for path in map(revision.at, paths) if os.path.exists(path)]
+            for paths in (asked.inputs, asked.params_files)
+        )
+        if not inputs:
+            raise earlier.Unavailable(f"none of the inputs is in `{against}`")
+        then = asked._replace(inputs=tuple(inputs), params_files=tuple(params), root=revision.at(asked.root))
+        built = then.build(**more)
+        error = next((one for one in built.diagnostics if one.severity == "error"), None)
+        if error is None:
+            return b"".join(built.texts())
+        where = f" ({error.place.file}:{error.place.line}:{error.place.column})" if error.place is not None else ""
+        message = f"`{against}` does not compile: {error.code}, {error.message}{where}"
+        hint = "--against DIR: an output that was kept"
+        raise earlier.Unavailable(message.replace(f"{revision.root}/", ""), hint)
+
+
+def _differences(
+    files: Iterable[tuple[str, bytes]], output: str, covered: Callable[[str], bool], consent: _Consent
+) -> int:
+    """Say where a directory is not what the build would write, and what may not be gone from it."""
     from pathlib import Path
 
     from replicator import directory
 
-    files = progress(files, "files")
-    if check:
-        found = list(directory.differences(files, Path(output), covered))
-        for difference in found:
-            click.echo(f"{difference.what}: {output}/{difference.path}", err=True)
-        if found:
-            number = f"{len(found):,} difference{'s' if len(found) > 1 else ''}"
-            click.echo(f"{output} is not what the build would write: {number}", err=True)
-        return FINDINGS if found else FINE
+    found = list(directory.differences(files, Path(output), covered, consent.review))
+    refused = has_errors(consent.judged().diagnostics)
+    for difference in found:
+        click.echo(f"{difference.what}: {output}/{difference.path}", err=True)
+    if found:
+        number = f"{len(found):,} difference{'s' if len(found) > 1 else ''}"
+        click.echo(f"{output} is not what the build would write: {number}", err=True)
+    return FINDINGS if found or refused else FINE
+
+
+def _to_directory(
+    files: Iterable[tuple[str, bytes]], output: str, covered: Callable[[str], bool], consent: _Consent
+) -> None:
+    """Make a directory what the build says."""
+    from pathlib import Path
+
+    from replicator import directory
+
     try:
-        written = directory.to_directory(files, Path(output), covered)
+        written = directory.to_directory(files, Path(output), covered, consent.review, consent.ask)
     except directory.Foreign as error:
         for path in error.paths[:20]:
             click.echo(f"error[R0804]: {output}/{path} was not written by replicator", err=True)
         click.echo("nothing was written; remove these files, or choose another directory", err=True)
-        return FINDINGS
+        raise _Stop(FINDINGS) from None
     except directory.Busy:
         click.echo(f"error[R0803]: {output}: another build is writing there", err=True)
-        return USAGE
+        raise _Stop(USAGE) from None
     click.echo(
         f"{output}: {written.changed:,} written, {written.unchanged:,} unchanged, {written.removed:,} removed", err=True
     )
-    return FINE
 
 
 @cli.command("crds")

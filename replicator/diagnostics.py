@@ -151,6 +151,10 @@ CODES: dict[str, str] = {
     "R0803": "the output cannot be written",
     "R0804": "a file in the way that was not written by replicator",
     "R0805": "a stored document whose files are not stored",
+    "R0806": "an earlier output that cannot be had",
+    "R0807": "objects that are gone, and nobody said so",
+    "R0808": "data that would be deleted although it is to be retained",
+    "R0809": "a change of a field that Kubernetes lets nobody change",
 }
 
 

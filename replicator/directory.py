@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 _MARK = b"# Written by replicator as "
 _TEMPORARY = ".replicator-"
@@ -30,6 +30,13 @@ class Busy(Exception):
     """Another build writes to the directory."""
 
 
+class Review(Protocol):
+    """Who is told how files change, before they do."""
+
+    def file(self, path: str, before: bytes, after: bytes) -> None:
+        """A file of ours as it is, without the line that it begins with, and as it will be; nothing is empty."""
+
+
 class Difference(NamedTuple):
     """How a directory differs from a build: a file is missing, different, or stale."""
 
@@ -38,20 +45,33 @@ class Difference(NamedTuple):
 
 
 def differences(
-    files: Iterable[tuple[str, bytes]], directory: Path, covered: Callable[[str], bool]
+    files: Iterable[tuple[str, bytes]], directory: Path, covered: Callable[[str], bool], review: Review
 ) -> Iterator[Difference]:
     """Where a directory is not what a build would make of it."""
     known = set()
     for path, content in files:
         known.add(path)
         there = _read(directory / path)
+        review.file(path, _body(there), content)
         if there is None:
             yield Difference(path, "missing")
         elif there != header(path) + content:
             yield Difference(path, "different")
-    for path in _ours(directory):
-        if path not in known and covered(path):
-            yield Difference(path, "stale")
+    for path in _stale(directory, known, covered, review):
+        yield Difference(path, "stale")
+
+
+def _stale(directory: Path, known: set[str], covered: Callable[[str], bool], review: Review) -> list[str]:
+    """Files of ours that a build covers and does not have."""
+    stale = [path for path in ours(directory) if path not in known and covered(path)]
+    for path in stale:
+        review.file(path, _body(_read(directory / path)), b"")
+    return stale
+
+
+def _body(content: bytes | None) -> bytes:
+    """What is in a file of ours after our line; nothing where it is not ours."""
+    return content.partition(b"\n")[2] if content is not None and content.startswith(_MARK) else b""
 
 
 class Written(NamedTuple):
@@ -62,25 +82,38 @@ class Written(NamedTuple):
     removed: int
 
 
-def to_directory(files: Iterable[tuple[str, bytes]], directory: Path, covered: Callable[[str], bool]) -> Written:
+def to_directory(
+    files: Iterable[tuple[str, bytes]],
+    directory: Path,
+    covered: Callable[[str], bool],
+    review: Review,
+    consent: Callable[[], None],
+) -> Written:
     """Make a directory what the build says.
 
-    All new content is written to temporary files first; only when every byte of it is on the disk are they renamed
-    into place, and stale files removed. Files that are as they should be are not touched, nor is anything that was
-    not written by us. Raises `Foreign`, `Busy` and OSError; the directory is then as it was.
+    All new content is written to temporary files first; only when every byte of it is on the disk, and `review` knows
+    all that changes, is `consent` asked; then they are renamed into place, and stale files removed. Files that are as
+    they should be are not touched, nor is anything that was not written by us. Raises `Foreign`, `Busy`, OSError, and
+    what `consent` raises; the directory is then as it was.
     """
     made_root = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     try:
         with _locked(directory):
-            return _replace(files, directory, covered)
+            return _replace(files, directory, covered, review, consent)
     except BaseException:
         if made_root:
             _remove_if_empty(directory)
         raise
 
 
-def _replace(files: Iterable[tuple[str, bytes]], directory: Path, covered: Callable[[str], bool]) -> Written:
+def _replace(
+    files: Iterable[tuple[str, bytes]],
+    directory: Path,
+    covered: Callable[[str], bool],
+    review: Review,
+    consent: Callable[[], None],
+) -> Written:
     _sweep(directory)
     waiting: list[tuple[Path, Path]] = []
     made: list[Path] = []
@@ -107,9 +140,11 @@ def _replace(files: Iterable[tuple[str, bytes]], directory: Path, covered: Calla
             with temporary.open("wb") as file:
                 file.write(header(path))
                 file.write(content)
+            review.file(path, _body(there), content)
         if foreign:
             raise Foreign(list(dict.fromkeys(foreign)))
-        stale = [path for path in _ours(directory) if path not in known and covered(path)]
+        stale = _stale(directory, known, covered, review)
+        consent()
         for temporary, target in waiting:
             temporary.replace(target)
     except BaseException:
@@ -162,7 +197,7 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _ours(directory: Path) -> Iterator[str]:
+def ours(directory: Path) -> Iterator[str]:
     """The files under a directory that we wrote to it, by the line that they begin with; links are not followed.
 
     What was written to a directory inside of it belongs to that one: its path ends with the one in its first line.
@@ -174,6 +209,13 @@ def _ours(directory: Path) -> Iterator[str]:
                 first = file.readline(4096)
             if first.startswith(_MARK) and not any(first == header(end) for end in _ends(path)):
                 yield path
+
+
+def named(directory: Path, endings: tuple[str, ...]) -> Iterator[str]:
+    """The files under a directory whose names end so; links are not followed."""
+    for found in _walk(directory):
+        if found.name.endswith(endings) and stat.S_ISREG(found.lstat().st_mode):
+            yield found.relative_to(directory).as_posix()
 
 
 def _ends(path: str) -> Iterator[str]:

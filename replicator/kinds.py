@@ -62,8 +62,8 @@ def apply_rank(kind: str) -> int:
 
 
 def routing_rank(kind: str) -> int:
-    """Where a kind stands among the objects of a Routing."""
-    return _ROUTING_RANK[kind]
+    """Where a kind stands among the objects of a Routing; those that no Routing makes today come last."""
+    return _ROUTING_RANK.get(kind, len(_ROUTING_ORDER))
 
 
 _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from unicodedata import category, east_asian_width
 
 from replicator.diagnostics import Diagnostic, Place, lines_of
 
+if TYPE_CHECKING:
+    from replicator.shrinking import Deletion, Kept
+
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;34m", "help": "\x1b[1;36m"}
 _LONGEST_LINE = 160
+_MAX_LISTED = 50  # objects to delete, or islands of them
 MAX_SHOWN = 100  # findings; whoever wants all asks for JSON
 
 
@@ -35,6 +41,34 @@ def as_list(external: Sequence[tuple[str, str]]) -> str:
     """What must be there already, an object on a line under a heading; nothing where nothing is declared."""
     lines = [f"  {kind} {name}\n" for kind, name in external]
     return "".join(["what must be there already, as declared:\n", *lines]) if lines else ""
+
+
+def as_deletions(deletions: Sequence[Deletion], kept: Sequence[Kept]) -> str:
+    """What is to be deleted, in its order, and the data that is not; of many islands how much each has."""
+    lines = []
+    if deletions:
+        lines.append(f"to be deleted: {_objects(len(deletions))}\n")
+    if len(deletions) <= _MAX_LISTED:
+        lines += (f"  {one.kind} {_name(one.namespace, one.name)}\n" for one in deletions)
+    else:
+        owners = Counter(one.island for one in deletions)
+        lines += (f"  of {owner or 'no island'}: {_objects(n)}\n" for owner, n in [*owners.items()][:_MAX_LISTED])
+        if len(owners) > _MAX_LISTED:
+            lines.append(f"  of {len(owners) - _MAX_LISTED:,} more islands\n")
+    if kept:
+        lines.append(f"data that is not deleted: {_objects(len(kept))}\n")
+    lines += (f"  {one.kind} {_name(one.namespace, one.name)}: {one.fate}\n" for one in kept[:_MAX_LISTED])
+    if len(kept) > _MAX_LISTED:
+        lines.append(f"  and {len(kept) - _MAX_LISTED:,} more\n")
+    return "".join(lines)
+
+
+def _objects(number: int) -> str:
+    return f"{number:,} object{'' if number == 1 else 's'}"
+
+
+def _name(namespace: str, name: str) -> str:
+    return f"{namespace}/{name}" if namespace else name
 
 
 def as_json(found: Sequence[Diagnostic], external: Sequence[tuple[str, str]] = ()) -> str:

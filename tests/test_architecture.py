@@ -166,9 +166,15 @@ TABLE: dict[str, str] = {
     "crds": "parser.schema tree yaml_text",
     "report": "diagnostics",
     "junit": "report routing.trials",
+    "immutable": "",
+    "comparison": "diagnostics kinds parser.source",
+    "shrinking": "comparison diagnostics expander.islands immutable kinds names parser.source sources stamp tree"
+    " yaml_text",
+    "review": "comparison diagnostics immutable pipeline shrinking",
     "files": "",
     "write": "",
     "directory": "",
+    "earlier": "directory",
     "cli": " diagnostics expander expander.values parser.source pipeline report write",
     "__main__": "",
 }
@@ -189,6 +195,9 @@ LATE = {
     ("cli", "layout"): "for builds to a directory",
     ("layout", "routing.moves"): "for builds with a Partition",
     ("cli", "directory"): "for builds to a directory",
+    ("cli", "review"): "for builds to a directory, or against an earlier output",
+    ("cli", "shrinking"): "for builds to a directory, or against an earlier output",
+    ("cli", "earlier"): "for builds against an earlier output",
     ("cli", "crds"): "for its command",
     ("cli", "routing.answers"): "for its command",
     ("cli", "routing.requests"): "for its command",
@@ -219,6 +228,10 @@ TYPES_ONLY = {
     ("parser.schema", "parser.source"),
     ("sources", "expander.islands"),
     ("gather", "files"),
+    ("shrinking", "routing.rules"),
+    ("report", "shrinking"),
+    ("cli", "review"),
+    ("cli", "shrinking"),
 }
 
 THIRD_PARTY = {
@@ -244,6 +257,10 @@ MAY_REACH_OUT = {
     ("files", "os"): "the files that documents name",
     ("files", "pathlib"): "the files that documents name",
     ("write", "os"): "writing to a descriptor",
+    ("earlier", "os"): "earlier outputs, and files as they were",
+    ("earlier", "pathlib"): "earlier outputs, and files as they were",
+    ("earlier", "subprocess"): "git, for files as they were",
+    ("earlier", "tempfile"): "files as they were",
     ("directory", "os"): "writing to a directory",
     ("directory", "pathlib"): "writing to a directory",
     ("parser.schema", "os"): "the schemas that are packaged with it",
@@ -263,7 +280,7 @@ FILE_METHODS = {
     "mkdir",
     "touch",
 }
-MAY_USE_FILES = {"cli", "files", "write", "directory", "parser.schema"}
+MAY_USE_FILES = {"cli", "earlier", "files", "write", "directory", "parser.schema"}
 
 
 class Import(NamedTuple):

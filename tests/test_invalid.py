@@ -43,6 +43,20 @@ OUTSIDE = {
         echo mine > "$TMP/greeter/eu.yaml"
         replicator build dsl-examples/01-one-island.yaml -o "$TMP"
     """,
+    "R0806": "replicator build dsl-examples/01-one-island.yaml --against git:no-such-revision",
+    "R0807": """
+        replicator build dsl-examples/02-many-islands.yaml > "$TMP/earlier.yaml"
+        replicator build dsl-examples/01-one-island.yaml --against "$TMP/earlier.yaml"
+    """,
+    "R0808": """
+        sed 's/whenDeleted: Retain/whenDeleted: Delete/' golden/44-removed.yaml |
+            sed 's/escrow-acme/escrow-globex/; s/escrow-bigco/escrow-initech/' > "$TMP/earlier.yaml"
+        replicator build dsl-examples/44-removed.yaml --against "$TMP/earlier.yaml"
+    """,
+    "R0809": """
+        sed 's/serviceName: .*/serviceName: another/' golden/44-removed.yaml > "$TMP/earlier.yaml"
+        replicator build dsl-examples/44-removed.yaml --against "$TMP/earlier.yaml"
+    """,
     "R0805": "replicator build --with-dsl dsl-examples/19-files.yaml",
 }
 

@@ -1,0 +1,66 @@
+"""A build against what was there before: fed with files as they are written, it says what follows from the change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from replicator import immutable
+from replicator.comparison import Compared, Outputs, head
+from replicator.diagnostics import Diagnostic, has_errors
+from replicator.pipeline import PARTS, Built
+from replicator.shrinking import Census, Shrinking, resizes, shrink
+
+
+class Review:
+    """What a build changes, file by file or as a whole. Only what it covers, by the file of a layout, is judged."""
+
+    def __init__(self, built: Built, covered: Callable[[str], bool], allow: bool, directory: str = "") -> None:
+        self._built = built
+        self._directory = directory
+        self._covered = covered
+        self._allow = allow
+        self._outputs = Outputs()
+        self.heads: dict[str, list[str]] = {}
+        """The comments that earlier files begin with, by file."""
+
+    def file(self, path: str, before: bytes, after: bytes) -> None:
+        """A file as it was and as it will be; nothing is empty."""
+        if before and before != after:  # what is only new is read where something is gone
+            self.earlier(f"{self._directory}/{path}", before)
+            self._outputs.now(after)
+
+    def earlier(self, name: str, content: bytes) -> None:
+        """A part of an earlier output."""
+        self._outputs.earlier(name, content)
+        if lines := head(content):
+            self.heads[name] = lines
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The texts of the earlier output, for findings in it."""
+        return self._outputs.texts
+
+    def judged(self) -> Shrinking:
+        """What follows from all that is gone and all that changed."""
+        compared = self._compared()
+        if compared.gone:  # it may be in a file that did not change, or in a part that is not asked for
+            whole = self._built._replace(selected=None, parts=frozenset(PARTS))
+            self._outputs.now(b"".join(whole.texts()))
+            compared = self._compared()
+        found = [self._unreadable(one) for one in compared.diagnostics]
+        if has_errors(found):
+            return Shrinking(found)
+        census = Census(self._built.sets, self._built.routing, self._built.tables)
+        gone = [one for one in compared.gone if self._covered(census.file_of(one))]
+        changed = [(one, other) for one, other in compared.changed if self._covered(census.file_of(other))]
+        shrinking = shrink(gone, changed, census, self._allow)
+        return shrinking._replace(diagnostics=[*found, *shrinking.diagnostics])
+
+    def _unreadable(self, one: Diagnostic) -> Diagnostic:
+        """A part of the earlier output that nobody can read: what was in it may be gone, if anything may."""
+        if self._allow:
+            return one._replace(severity="warning")
+        return one._replace(hint="write it as it was; or --allow-removed, if what was in it may be gone")
+
+    def _compared(self) -> Compared:
+        return self._outputs.compared(lambda kind, fields: immutable.may_matter(kind, fields) or resizes(kind, fields))
