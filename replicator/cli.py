@@ -242,8 +242,8 @@ def build_command(
 
     layout = layout or "island"
     review = Review(built, layouts.covers(built, "island", islands, wave or 0), allow_removed, output or "")
-    for name, content in _earlier(asked, against, more) if against is not None else ():
-        review.earlier(name, content)
+    if against is not None:
+        _review_earlier(review, asked, against, more)
     consent = _Consent(review, deletions, built)
     try:
         if output is None:
@@ -308,15 +308,16 @@ def _is_below(path: str, directory: str) -> bool:
     return os.path.commonpath([whole, os.path.realpath(path)]) == whole
 
 
-def _earlier(asked: Asked, against: str, more: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """The earlier output, in parts by name. Where it cannot be had, that is said, and the command ends."""
+def _review_earlier(review: Review, asked: Asked, against: str, more: dict[str, Any]) -> None:
+    """Give a review the earlier output. Where it cannot be had, that is said, and the command ends."""
     from replicator import earlier
 
     try:
         if against.startswith(earlier.GIT):
-            yield against, _at_revision(asked, against, more)
-        else:
-            yield from earlier.files(against)
+            review.compiled(against, _at_revision(asked, against, more))
+            return
+        for name, content in earlier.files(against):
+            review.earlier(name, content)
     except earlier.Unavailable as error:
         click.echo(as_text([Diagnostic("R0806", str(error), hint=error.hint)], {}), nl=False, err=True)
         raise _Stop(USAGE) from None
@@ -324,8 +325,8 @@ def _earlier(asked: Asked, against: str, more: dict[str, Any]) -> Iterator[tuple
         raise _unreadable(str(error.filename or against), error) from None
 
 
-def _at_revision(asked: Asked, against: str, more: dict[str, Any]) -> bytes:
-    """What the inputs as they were in git compile to today. Raises `earlier.Unavailable`."""
+def _at_revision(asked: Asked, against: str, more: dict[str, Any]) -> Built:
+    """The build of the inputs as they were in git, by today's compiler. Raises `earlier.Unavailable`."""
     from replicator import earlier
 
     if "-" in asked.inputs:
@@ -341,7 +342,7 @@ def _at_revision(asked: Asked, against: str, more: dict[str, Any]) -> bytes:
         built = then.build(**more)
         error = next((one for one in built.diagnostics if one.severity == "error"), None)
         if error is None:
-            return b"".join(built.texts())
+            return built
         where = f" ({error.place.file}:{error.place.line}:{error.place.column})" if error.place is not None else ""
         message = f"`{against}` does not compile: {error.code}, {error.message}{where}"
         hint = "--against DIR: an output that was kept"

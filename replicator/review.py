@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from replicator import immutable
 from replicator.comparison import Compared, Outputs, head
 from replicator.diagnostics import Diagnostic, has_errors
 from replicator.pipeline import PARTS, Built
 from replicator.shrinking import Census, Shrinking, resizes, shrink
+
+if TYPE_CHECKING:
+    from replicator.routing.moves import Earlier
 
 
 class Review:
@@ -20,8 +24,8 @@ class Review:
         self._covered = covered
         self._allow = allow
         self._outputs = Outputs()
-        self.heads: dict[str, list[str]] = {}
-        """The comments that earlier files begin with, by file."""
+        self._heads: list[str] = []
+        self._then: dict[str, Earlier] = {}
 
     def file(self, path: str, before: bytes, after: bytes) -> None:
         """A file as it was and as it will be; nothing is empty."""
@@ -32,8 +36,15 @@ class Review:
     def earlier(self, name: str, content: bytes) -> None:
         """A part of an earlier output."""
         self._outputs.earlier(name, content)
-        if lines := head(content):
-            self.heads[name] = lines
+        self._heads += head(content)
+
+    def compiled(self, name: str, earlier: Built) -> None:
+        """An earlier build that is known whole."""
+        self.earlier(name, b"".join(earlier.texts()))
+        if earlier.partitions:
+            from replicator.routing.moves import of_ownership
+
+            self._then |= {name: of_ownership(owned) for name, owned in earlier.partitions.items()}
 
     @property
     def texts(self) -> dict[str, str]:
@@ -54,7 +65,14 @@ class Review:
         gone = [one for one in compared.gone if self._covered(census.file_of(one))]
         changed = [(one, other) for one, other in compared.changed if self._covered(census.file_of(other))]
         shrinking = shrink(gone, changed, census, self._allow)
-        return shrinking._replace(diagnostics=[*found, *shrinking.diagnostics])
+        return shrinking._replace(diagnostics=[*found, *self._steps(), *shrinking.diagnostics])
+
+    def _steps(self) -> Iterator[Diagnostic]:
+        """The steps of moves that are not legal, by what is known of the Partitions then."""
+        if self._built.partitions and self._built.wants("routing"):
+            from replicator.routing.moves import illegal, read
+
+            yield from illegal({**read(self._heads), **self._then}, self._built.partitions.values())
 
     def _unreadable(self, one: Diagnostic) -> Diagnostic:
         """A part of the earlier output that nobody can read: what was in it may be gone, if anything may."""

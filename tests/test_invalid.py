@@ -30,6 +30,11 @@ OUTSIDE = {
         sed 's|ports:.*|files: {/etc/large: {file: large.txt}}|' dsl-examples/01-one-island.yaml > "$TMP/dsl.yaml"
         replicator validate --root "$TMP" "$TMP/dsl.yaml"
     """,
+    "R0717": """
+        replicator build dsl-examples/45-partition.yaml -o "$TMP/out" 2> /dev/null
+        sed 's/to: vip, phase: mirror/to: eu, phase: cutover/' dsl-examples/45-partition.yaml > "$TMP/wrong.yaml"
+        replicator build "$TMP/wrong.yaml" --against "$TMP/out"
+    """,
     "R0718": """
         sed 's|^  hex:.*|  keys:|' dsl-examples/invalid/R0716-proof.yaml > "$TMP/dsl.yaml"
         seq 2001 | sed 's|.*|    "&": eu|' >> "$TMP/dsl.yaml"

@@ -1,12 +1,15 @@
 """Moves of keys between islands: every step of the state machine, in tables of each kind, and read back from a file."""
 
-from collections.abc import Iterator
+import subprocess
+import sys
 from itertools import product
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from replicator.pipeline import Source, build
+from replicator.comparison import head
+from replicator.pipeline import LAYOUTS, Source, build
 from replicator.routing import moves
 from replicator.routing.moves import Earlier
 from replicator.routing.partitions import Ownership
@@ -123,12 +126,6 @@ def ownership(kind: str, step: Step) -> Ownership:
     return built.partitions["tenants"]
 
 
-def cases() -> Iterator[tuple[str, Step, Step]]:
-    for kind, before, after in product(KINDS, STEPS, STEPS):
-        if kind in ("keys", "pins") or (before.owner and after.owner):
-            yield kind, before, after
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_step(kind: str) -> None:
     known = {step: ownership(kind, step) for step in STEPS if step.owner or kind in ("keys", "pins")}
@@ -146,7 +143,7 @@ def test_every_step(kind: str) -> None:
 def test_what_a_file_says_of_moves_is_enough_for_all_steps_but_those_whose_island_it_does_not_say(kind: str) -> None:
     known = {step: ownership(kind, step) for step in STEPS if step.owner or kind in ("keys", "pins")}
     for before, after in product(known, known):
-        earlier = moves.read(moves.heads([known[before]]))
+        earlier = moves.read(head(moves.heads([known[before]]).encode()))
         assert set(earlier) == {"tenants"}
         found = list(moves.illegal(earlier, [known[after]]))
         unknown = before.move is None and after.move is not None and after.move[1] == "cutover"
@@ -166,9 +163,9 @@ def test_what_is_written_by_hand_is_passed_over() -> None:
     text = moves.heads([ownership("keys", Step("a", ("b", "mirror")))])
     assert text == ('# Partition tenants\n# Partition tenants: keys ["acme"] cart/a -> cart/b mirror\n')
     for wrong in ("[acme]", '{"acme"}', "acme"):
-        read = moves.read(text.replace('["acme"]', wrong))
+        read = moves.read(head(text.replace('["acme"]', wrong).encode()))
         assert read == {"tenants": Earlier(())}
-    assert moves.read(text.replace("# Partition", "# partition")) == {}
+    assert moves.read(head(text.replace("# Partition", "# partition").encode())) == {}
 
 
 def test_a_key_that_is_in_part_of_a_moved_range_is_told_with_that_part() -> None:
@@ -183,3 +180,69 @@ def test_a_key_that_is_in_part_of_a_moved_range_is_told_with_that_part() -> None
         found.message
         == "the buckets 15-19: `cart/a` served it and copied to `cart/b`; `cart/b` serves it without a cutover"
     )
+
+
+# By the command
+
+
+DSL = """
+apiVersion: replicator.dev/v1alpha1
+kind: Routing
+metadata: {name: shop, namespace: edge}
+spec:
+  gateway: {name: public}
+  hosts: [shop.example.com]
+  routes: [{to: {partition: tenants}}]
+"""
+
+
+def written(directory: Path, step: Step) -> None:
+    (directory / "dsl.yaml").write_text(f"{HEAD}{keys(step)}---{DSL}")
+
+
+def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "replicator", "build", "dsl.yaml", *arguments]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_over_an_earlier_directory(tmp_path: Path, layout: str) -> None:
+    to = ("-o", "out", "--layout", layout)
+    for step, wrong in (
+        (Step("a", ("b", "mirror")), ""),
+        (Step("b"), "serves it without a cutover"),
+        (Step("a", ("b", "cutover")), ""),
+        (Step("a"), "serves it since the cutover"),
+        (Step("b"), ""),
+        (Step("b", ("a", "cutover")), "has had no copies"),
+        (Step("b", ("a", "mirror")), ""),
+        (Step("b", ("a", "cutover")), ""),
+    ):
+        written(tmp_path, step)
+        before = {path: path.read_bytes() for path in tmp_path.rglob("out/**/*.yaml")}
+        done = run(tmp_path, *to)
+        if not wrong:
+            assert done.returncode == 0, done.stderr
+            continue
+        assert done.returncode == 1
+        assert "error[R0717]: the key `acme`: " in done.stderr
+        assert wrong in done.stderr
+        assert before == {path: path.read_bytes() for path in tmp_path.rglob("out/**/*.yaml")}
+        assert run(tmp_path, *to, "--only", "islands").returncode == 0  # the routes are left as they are
+
+
+def test_against_a_revision(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=me", "-c", "user.email=me@example.com", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-q")
+    written(tmp_path, Step("a"))
+    git("add", ".")
+    git("commit", "-qm", "before")
+    written(tmp_path, Step("a", ("b", "mirror")))
+    assert run(tmp_path, "--against", "git:HEAD").returncode == 0
+    written(tmp_path, Step("b", ("c", "mirror")))  # only all of the table tells that it was a's
+    done = run(tmp_path, "--against", "git:HEAD")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "`cart/a` served it; now `cart/b` does, and a move begins" in done.stderr

@@ -104,6 +104,7 @@ class _Compiler:
         self.destinations = Destinations(routing, plan, bound, self.texts, self.use)
         self.whole = self.destinations.set_of(routing.each) if routing.each is not None else None
         self.over: set[str] = set()
+        self.spare: list[Backend] = []
 
     def use(self, feature: str, place: Place, detail: str = "", inside: Place | None = None) -> None:
         self.uses.append(Use(feature, place, detail, inside))
@@ -140,6 +141,7 @@ class _Compiler:
             object_name=text(f"{routing.name}-", ISLAND_NAME) if over else (routing.name,),
             uses=tuple(self.uses),
             tests=tuple(self.test(node) for node in routing.tests),
+            spare=tuple(self.spare),
         )
 
     def hosts(self) -> tuple[Text, ...]:
@@ -336,6 +338,7 @@ class _Compiler:
                 action = action._replace(mirror=self.copies(route, part, backend_of(part.mirror)))
             first = part.lines[0]
             yield self.keyed_rule(route, part.conditions, action, first.place, part.name, Keyed(owned, part.stage.name))
+        self.spare += [one for island in owned.islands() if (one := backend_of(island)) is not None]
         everything = tuple(one for one, _ in base)
         written = owned.answer
         if written is not None:

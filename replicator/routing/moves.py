@@ -52,7 +52,7 @@ def of_ownership(owned: Ownership) -> Earlier:
 def _moving(owned: Ownership) -> Iterator[Moving]:
     for line in _lines(owned):
         if line.move is not None:
-            yield Moving(line.share, _phase(owned, line))
+            yield Moving(line.share, _phase(line))
 
 
 def _lines(owned: Ownership) -> Iterator[Line]:
@@ -60,19 +60,14 @@ def _lines(owned: Ownership) -> Iterator[Line]:
         yield from stage.lines
 
 
-def _phase(owned: Ownership, line: Line) -> Phase:
+def _phase(line: Line) -> Phase:
     """The move of a line, with the islands' paths."""
     assert line.move is not None
     if line.move.phase == "mirror":
         assert line.mirror is not None
         return line.island.path, line.mirror.path, "mirror"
-    return _path(owned, line.move.origin.text), line.island.path, "cutover"
-
-
-def _path(owned: Ownership, key: str) -> str:
-    """The path of an island from its keys, as a table names it."""
-    names, keys = owned.plan.path.split("/"), key.split("/")
-    return "/".join(part for pair in zip(names, keys, strict=False) for part in pair)
+    assert line.origin is not None
+    return line.origin.path, line.island.path, "cutover"
 
 
 # Steps
@@ -93,7 +88,7 @@ def _of_partition(before: Earlier, now: Ownership) -> Iterator[Diagnostic]:
     told: set[tuple[Phase | None, Phase | None, Place]] = set()
     for share in _atoms(before, now):
         was, line = _was(before, share), _line(now, share)
-        present = State(line.island.path, _phase(now, line) if line.move else None) if line else None
+        present = State(line.island.path, _phase(line) if line.move else None) if line else None
         problem = _problem(was, present)
         if not problem:
             continue
@@ -226,7 +221,7 @@ def _written(share: Share) -> str:
 
 
 _HEAD = re.compile(
-    r"# Partition (?P<name>\S+?)"
+    r"Partition (?P<name>\S+?)"
     r"(?:: (?:keys(?P<folded>, folded)? (?P<keys>\[.*\])|(?P<kind>first|last|number) (?P<width>\d) (?P<ranges>\S+))"
     r" (?P<origin>\S+) -> (?P<target>\S+) (?P<phase>mirror|cutover))?"
 )
@@ -239,10 +234,10 @@ def _read(head: re.Match[str]) -> Share:
     return Share(cast(Kind, head["kind"]), ranges=ranges.parse(head["ranges"], width), width=width)
 
 
-def read(text: str) -> dict[str, Earlier]:
-    """What the comments at the heads of files say, by the Partition's name; lines that are no such comment are not."""
+def read(lines: Iterable[str]) -> dict[str, Earlier]:
+    """What comments (without their `#`) at the heads of files say, by the Partition's name; others say nothing."""
     found: dict[str, list[Moving]] = {}
-    for line in text.splitlines():
+    for line in lines:
         head = _HEAD.fullmatch(line)
         if head is None:
             continue

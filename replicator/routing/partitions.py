@@ -23,7 +23,7 @@ _SHOWN = 4  # places of others in one finding
 
 
 class Line(NamedTuple):
-    """Keys that one island serves, as a line of the table says; `move` is where a move says so.
+    """Keys that one island serves, as a line of the table says; `move` is where a move says so, from `origin`.
 
     `mirror` gets copies of their requests. `field` is where the line is written: pins, keys, hex, buckets or moves.
     """
@@ -35,6 +35,7 @@ class Line(NamedTuple):
     island: Island
     mirror: Island | None = None
     move: Move | None = None
+    origin: Island | None = None
 
 
 class Stage(NamedTuple):
@@ -58,6 +59,12 @@ class Ownership(NamedTuple):
     def answer(self) -> Node | None:
         """The fixed response for all other keys, as it is written."""
         return self.model.otherwise.items.get("respond") if self.model.otherwise is not None else None
+
+    def islands(self) -> Iterator[Island]:
+        """The islands that the table and the moves name, each once."""
+        lines = (line for stage in self.stages for line in stage.lines)
+        named = [island for line in lines for island in (line.island, line.mirror, line.origin)]
+        yield from {island.path: island for island in named if island is not None}.values()
 
     def line_of(self, stage: str, key: str) -> Line | None:
         """The line of a stage that a key is in."""
@@ -343,7 +350,7 @@ class _Resolver:
                     return stages
                 if not is_empty(rest):
                     lines.append(line._replace(share=rest))
-                lines.append(line._replace(share=part, island=serving, mirror=mirror, move=move))
+                lines.append(Line(line.field, line.written, line.place, part, serving, mirror, move, origin))
                 left = without(left, part)
             stages = [*stages[:at], stage._replace(lines=tuple(lines)), *stages[at + 1 :]]
         if is_empty(left):
@@ -371,7 +378,7 @@ class _Resolver:
             hint = "a move begins with what the table says" if owner else "pin the key first: pins: {…}"
             self.say("R0715", message, node.place, hint, *related)
             return stages
-        line = Line("moves", f"{key}: {origin.key}", node.place, share, now[0], now[1], move)
+        line = Line("moves", f"{key}: {origin.key}", node.place, share, now[0], now[1], move, origin)
         if stages[0].name == "pins":
             return [stages[0]._replace(lines=(*stages[0].lines, line)), *stages[1:]]
         assert self.model.key is not None

@@ -301,7 +301,8 @@ class Table(NamedTuple):
 
     `object_name` is that of its object: the Routing's, with the island's where there is one for each. `column` is the
     provider with its edition or flavor, as the table of features has it. `islands` are those of every Set that a rule,
-    a target or the table is over, in order.
+    a target or the table is over, in order. `spare` are backends that a Partition names and no request reaches now,
+    which keep what they need to be reached: a move makes and removes no objects.
     """
 
     name: str
@@ -322,6 +323,7 @@ class Table(NamedTuple):
     object_name: Text = ()
     uses: tuple[Use, ...] = ()
     tests: tuple[Case, ...] = ()
+    spare: tuple[Backend, ...] = ()
 
     def cases(self, over: str) -> list[str]:
         """The cases of the islands of a Set, in order of their names."""
@@ -354,6 +356,9 @@ class Table(NamedTuple):
             if action.mirror is not None:
                 asked.append(action.mirror.backend)
             for one in asked:
+                found.setdefault(_identity(one), one)
+        for one in self.spare:
+            if not (straight and one.service):
                 found.setdefault(_identity(one), one)
         whole = [backend for backend in found.values() if backend.over]
         yield from whole
