@@ -139,7 +139,7 @@ class Outputs:
 
 def head(content: bytes) -> list[str]:
     """The comments that a text begins with, each without its `#`: what is said there is no part of its objects."""
-    lines = content[: content.find(b"\n---")].split(b"\n") if content.startswith(b"#") else []
+    lines = content[: max(content.find(b"---"), 0)].split(b"\n")
     return [line[1:].decode(errors="replace").strip() for line in lines if line.startswith(b"#")]
 
 

@@ -34,7 +34,7 @@ class Review(Protocol):
     """Who is told how files change, before they do."""
 
     def file(self, path: str, before: bytes, after: bytes) -> None:
-        """A file of ours as it is, without the line that it begins with, and as it will be; nothing is empty."""
+        """A file of ours that changes, as it is and as it will be; nothing is empty. Our line in it is left blank."""
 
 
 class Difference(NamedTuple):
@@ -52,10 +52,10 @@ def differences(
     for path, content in files:
         known.add(path)
         there = _read(directory / path)
-        review.file(path, _body(there), content)
         if there is None:
             yield Difference(path, "missing")
         elif there != header(path) + content:
+            review.file(path, _body(there), content)
             yield Difference(path, "different")
     for path in _stale(directory, known, covered, review):
         yield Difference(path, "stale")
@@ -70,8 +70,8 @@ def _stale(directory: Path, known: set[str], covered: Callable[[str], bool], rev
 
 
 def _body(content: bytes | None) -> bytes:
-    """What is in a file of ours after our line; nothing where it is not ours."""
-    return content.partition(b"\n")[2] if content is not None and content.startswith(_MARK) else b""
+    """What is in a file of ours, its first line left blank; nothing where it is not ours."""
+    return b"\n" + content.partition(b"\n")[2] if content is not None and content.startswith(_MARK) else b""
 
 
 class Written(NamedTuple):

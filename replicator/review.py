@@ -28,8 +28,8 @@ class Review:
         self._then: dict[str, Earlier] = {}
 
     def file(self, path: str, before: bytes, after: bytes) -> None:
-        """A file as it was and as it will be; nothing is empty."""
-        if before and before != after:  # what is only new is read where something is gone
+        """A file that changes, as it was and as it will be; nothing is empty."""
+        if before:  # what is only new is read where something is gone
             self.earlier(f"{self._directory}/{path}", before)
             self._outputs.now(after)
 

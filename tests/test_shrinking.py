@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from replicator.cli import main
 
@@ -89,3 +91,436 @@ def test_tombstones_are_written_nowhere(
         outputs.append(capfd.readouterr())
     assert outputs[0] == outputs[1]
     assert outputs[0].err == ""
+
+
+# Builds over each other
+
+
+class Place:
+    """A directory with a project and its output."""
+
+    def __init__(self, root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        self.root = root
+        self.capfd = capfd
+        self.output = root / "out"
+        self.file = root / "dsl.yaml"
+        self.list = root / "gone.yaml"
+        self.out = self.err = ""
+
+    def run(self, *arguments: str) -> int:
+        self.capfd.readouterr()
+        code = main(["build", str(self.file), *arguments])
+        self.out, self.err = self.capfd.readouterr()
+        return code
+
+    def build(self, *documents: Mapping[str, Any], more: Sequence[str] = ()) -> int:
+        """Into the directory, with the list of what is to be deleted."""
+        written(self.file, *documents)
+        return self.run("-o", str(self.output), "--deletions", str(self.list), *more)
+
+    def kept_text(self, *documents: Mapping[str, Any]) -> Path:
+        """What a build writes to standard output, in a file."""
+        written(self.file, *documents)
+        assert self.run() == 0, self.err
+        earlier = self.root / "earlier.yaml"
+        earlier.write_text(self.out)
+        return earlier
+
+    @property
+    def gone(self) -> list[str]:
+        return [f"{one['kind']} {one['metadata']['name']}" for one in documents_of(self.list)]
+
+    @property
+    def codes(self) -> list[str]:
+        return re.findall(r"^\w+\[(R\d{4})\]", self.err, re.MULTILINE)
+
+    def bytes(self) -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in self.output.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def place(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Place:
+    return Place(tmp_path, capfd)
+
+
+def documents_of(file: Path) -> list[dict[str, Any]]:
+    return [one for one in yaml.safe_load_all(file.read_text()) if one is not None]
+
+
+DB = document("IslandType", "db", {"units": {"db": {**STORED, "replicas": 2, "ports": {"sql": 5432}}}})
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "files"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+}
+FILES = document("IslandType", "files", {"units": {"api": {"image": "a:1"}}, "resources": [{"manifest": CLAIM}]})
+SPACES: dict[str, Any] = {"scope": "namespace", "namespaces": {"create": True}}
+MADE = ["PersistentVolumeClaim data-a-x-db-0", "PersistentVolumeClaim data-a-x-db-1"]
+OBJECTS = ["StatefulSet a-x-db", "Service a-x-db", "Service a-x-db-headless"]
+
+
+def test_what_is_gone_without_a_word_stays(place: Place) -> None:
+    assert place.build(DB, of("a", "db", islands="xyz")) == 0
+    assert place.list.read_text().startswith("# ")
+    assert place.gone == []
+    before = place.bytes()
+    assert place.build(DB, of("a", "db", islands="y")) == 1
+    assert place.codes == ["R0807", "R0807"]
+    assert "the island `a/x` is gone, with 3 objects (Service ×2, StatefulSet)" in place.err
+    assert "help: removed: {x: {data: retain}} in the IslandSet, or --allow-removed" in place.err
+    assert place.err.endswith("nothing was written\n")
+    assert place.bytes() == before
+    assert {path.name for path in place.root.iterdir()} == {"out", "dsl.yaml", "gone.yaml"}
+    assert place.build(DB, of("a", "db", islands="xyz", removed={"w": {}})) == 0, "a tombstone of nobody"
+
+
+@pytest.mark.parametrize("layout", ["island", "object"])
+def test_a_retained_island_keeps_its_claims(layout: str, place: Place) -> None:
+    more = ["--layout", layout]
+    assert place.build(DB, of("a", "db", islands="xy"), more=more) == 0
+    assert place.build(DB, of("a", "db", islands="y", removed={"x": None}), more=more) == 0
+    assert place.gone == OBJECTS
+    for claim in MADE:
+        assert f"  {claim.replace(' ', ' shop/')}: retained, as `a/x` says\n" in place.err
+    assert place.build(DB, of("a", "db", islands="y", removed={"x": None}), more=more) == 0
+    assert (place.gone, "deleted" in place.err) == ([], False)
+
+
+def test_data_is_deleted_where_a_tombstone_says_so(place: Place) -> None:
+    assert place.build(DB, of("a", "db", islands="xy")) == 0
+    assert place.build(DB, of("a", "db", islands="y", removed={"x": {"data": "delete"}})) == 0
+    assert place.gone == [*OBJECTS, *MADE]
+    assert "data that is not deleted" not in place.err
+
+
+@pytest.mark.parametrize(("word", "gone"), [({}, False), ({"data": "delete"}, True)])
+def test_claims_of_their_own(word: Any, gone: bool, place: Place) -> None:
+    assert place.build(FILES, of("a", "files", islands="xy")) == 0
+    assert place.build(FILES, of("a", "files", islands="y", removed={"x": word})) == 0
+    assert place.gone == ["Deployment a-x-api", *(["PersistentVolumeClaim a-x-files"] if gone else [])]
+    assert ("  PersistentVolumeClaim shop/a-x-files: retained" in place.err) != gone
+
+
+def test_claims_and_namespaces_stay_where_anything_may_go(place: Place) -> None:
+    assert place.build(DB, FILES, of("a", "db", islands="x"), of("b", "files", islands="x", **SPACES)) == 0
+    assert place.build(DB, of("a", "db", islands=[]), more=["--allow-removed"]) == 0
+    assert set(place.gone) == {*OBJECTS, "Deployment api"}
+    for kept in ("shop/data-a-x-db-0", "shop/data-a-x-db-1", "b-x/files", "b-x"):
+        assert re.search(rf"^  \w+ {kept}: stays$", place.err, re.MULTILINE), kept
+
+
+@pytest.mark.parametrize(("word", "gone"), [({}, False), ({"data": "delete"}, True)])
+def test_an_islands_own_namespace(word: Any, gone: bool, place: Place) -> None:
+    def spaces(**more: Any) -> dict[str, Any]:
+        return of("a", "db", **SPACES, **more)
+
+    assert place.build(DB, spaces(islands="xy")) == 0
+    assert place.build(DB, spaces(islands="y", removed={"x": word})) == 0
+    claims = ["PersistentVolumeClaim data-db-0", "PersistentVolumeClaim data-db-1"]
+    every = ["StatefulSet db", "Service db", "Service db-headless", *([*claims, "Namespace a-x"] if gone else [])]
+    assert place.gone == every
+    assert ("  Namespace a-x: retained, as `a/x` says\n" in place.err) != gone
+
+
+def with_inner(count: int) -> dict[str, Any]:
+    inner = {"in": {"type": "db", "replicas": count}}
+    return document("IslandType", "outer", {"units": {"api": {"image": "a:1"}}, "sets": inner})
+
+
+def test_islands_inside_islands(place: Place) -> None:
+    def outer(count: int, **more: Any) -> tuple[dict[str, Any], ...]:
+        return DB, with_inner(count), of("a", "outer", **more)
+
+    assert place.build(*outer(2, islands="xy")) == 0
+    assert place.build(*outer(2, islands="y")) == 1
+    assert place.codes == ["R0807"], "the islands inside are gone with it"
+    assert "the island `a/x` is gone, with 7 objects" in place.err
+    assert place.build(*outer(1, islands="xy")) == 1
+    assert re.findall(r"the island `([^`]*)` is gone", place.err) == ["a/x/in/1", "a/y/in/1"]
+    assert place.build(*outer(1, islands="xy", removed={"x/in/1": {}})) == 1
+    assert re.findall(r"the island `([^`]*)` is gone", place.err) == ["a/y/in/1"]
+    words = {"x": {"data": "delete"}, "x/in/0": {"data": "retain"}}
+    assert place.build(*outer(2, islands="y", removed=words)) == 0
+    assert len(place.gone) == 7 + 2
+    assert "  PersistentVolumeClaim shop/data-a-x-in-0-db-0: retained, as `a/x/in/0` says\n" in place.err
+
+
+def test_a_namespace_stays_with_what_stays_in_it(place: Place) -> None:
+    def outer(**more: Any) -> tuple[dict[str, Any], ...]:
+        return DB, with_inner(2), of("a", "outer", **SPACES, **more)
+
+    assert place.build(*outer(islands="xy")) == 0
+    words = {"x": {"data": "delete"}, "x/in/0": {"data": "retain"}}
+    assert place.build(*outer(islands="y", removed=words)) == 0
+    assert "Namespace a-x" not in place.gone
+    assert "  Namespace a-x: stays: there is something in it that does\n" in place.err
+
+
+def test_names_that_begin_alike(place: Place) -> None:
+    """`a/x` is no word for the island `y` of the Set `a-x`, nor for the key `x-y`."""
+    first = [of("a", islands=["x", "x-z", "w"]), of("a-x", islands=["y", "v"])]
+    assert place.build(WEB, *first) == 0
+    assert place.build(WEB, of("a", islands=["w"], removed={"x": {}}), of("a-x", islands=["v"])) == 1
+    assert re.findall(r"the island `([^`]*)` is gone", place.err) == ["a/x-z", "a-x/y"]
+
+
+def test_a_set_that_is_gone(place: Place) -> None:
+    assert place.build(DB, WEB, of("a", "db", islands="xy"), of("b", islands="x")) == 0
+    assert place.build(DB, WEB, of("b", islands="x")) == 1
+    assert place.codes == ["R0807"]
+    assert "the IslandSet `a` is gone, with 2 islands and 6 objects (Service ×4, StatefulSet ×2)" in place.err
+
+
+def test_many_islands_are_told_in_short(place: Place) -> None:
+    assert place.build(WEB, of("a", replicas=100)) == 0
+    assert place.build(WEB, of("a", replicas=20)) == 1
+    assert place.codes == ["R0807"] * 11
+    assert "70 more islands of `a` are gone, with 70 objects (Deployment ×70)" in place.err
+    assert place.build(WEB, of("a", replicas=20), more=["--allow-removed"]) == 0
+    assert len(place.gone) == 80
+    assert "to be deleted: 80 objects\n  of a/20: 1 object\n" in place.err or "  of a/99: 1 object\n" in place.err
+    assert "  of 30 more islands\n" in place.err
+
+
+def test_a_unit_under_another_name(place: Place) -> None:
+    assert place.build(WEB, of("a", islands="xyz")) == 0
+    renamed = document("IslandType", "web", {"units": {"web": {"image": "api:1"}}})
+    assert place.build(renamed, of("a", islands="xyz", removed={"w": {}})) == 1
+    assert place.codes == ["R0807"]
+    assert "3 objects (Deployment ×3) of the IslandSet `a` are gone: Deployment shop/a-x-api, " in place.err
+    assert place.build(renamed, of("a", islands="xyz"), more=["--allow-removed"]) == 0
+    assert place.gone == [f"Deployment a-{key}-api" for key in "xyz"]
+
+
+SHARED = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "flags"}, "data": {"a": "b"}}
+
+
+def test_what_stands_beside_the_islands(place: Place) -> None:
+    assert place.build(WEB, of("a", islands="x", shared=[{"manifest": SHARED}])) == 0
+    assert place.build(WEB, of("a", islands="x")) == 1
+    assert "1 object (ConfigMap)" in place.err
+    assert place.build(WEB, of("a", islands="x"), more=["--allow-removed"]) == 0
+    assert place.gone == ["ConfigMap flags"]
+
+
+# Routes
+
+
+PORTED = document(
+    "IslandType",
+    "web",
+    {"ports": {"http": {"unit": "api", "port": "http"}}, "units": {"api": {"image": "a:1", "ports": {"http": 80}}}},
+)
+
+
+def routing(provider: str, *routes: Any, **more: Any) -> dict[str, Any]:
+    settings = {} if provider == "gloo" else {"gateway": {"name": "public", "namespace": "edge"}}
+    spec = {"provider": provider, "hosts": ["a.example.com"], **settings, "routes": list(routes), **more}
+    return document("Routing", "front", spec, namespace="edge")
+
+
+EACH = {"name": "in", "each": "a", "match": {"headers": {"x-island": "{{ island.key }}"}}}
+
+
+@pytest.mark.parametrize("provider", ["gloo", "istio", "gateway-api"])
+@pytest.mark.parametrize("delegation", ["none", "set", "island"])
+def test_routes_of_an_island_go_with_it(provider: str, delegation: str, place: Place) -> None:
+    routes = routing(provider, EACH, delegation=delegation)
+    more = ["--layout", "object"]
+    assert place.build(PORTED, of("a", islands="xyz"), routes, more=more) == 0, place.err
+    assert place.build(PORTED, of("a", islands="yz", removed={"x": {}}), routes, more=more) == 0, place.err
+    assert place.gone[-2:] == ["Deployment a-x-api", "Service a-x-api"]
+    of_routes = {"gloo": ["Upstream"], "istio": [], "gateway-api": []}[provider]
+    delegates = {"gloo": "RouteTable", "istio": "VirtualService", "gateway-api": "HTTPRoute"}
+    assert [one.split()[0] for one in place.gone[:-2]] == [
+        *([delegates[provider]] if delegation == "island" else []),
+        *of_routes,
+    ]
+
+
+@pytest.mark.parametrize("key", ["00", "99"])
+def test_routes_that_are_cut_off_elsewhere(key: str, place: Place) -> None:
+    """HTTPRoutes hold 16 rules: another island, or one less, moves where the next begins."""
+    keys = [str(number) for number in range(10, 90)]
+    routes = routing("gateway-api", EACH)
+    assert place.build(PORTED, of("a", islands=keys), routes) == 0
+    assert place.build(PORTED, of("a", islands=[*keys, key]), routes) == 0, place.err
+    assert place.build(PORTED, of("a", islands=keys[1:], removed={"10": {}, key: {}}), routes) == 0, place.err
+
+
+# `form: pods`
+
+
+PODS = document("IslandType", "db", {"units": {"db": {"image": "db:1", "storage": {"/data": {"size": "1Gi"}}}}})
+
+
+def pods(replicas: int, when: str = "", **more: Any) -> dict[str, Any]:
+    if when:
+        more["statefulSet"] = {"persistentVolumeClaimRetentionPolicy": {"whenScaled": when, "whenDeleted": when}}
+    return of("a", "db", replicas=replicas, form="pods", **more)
+
+
+def test_pods_that_are_islands(place: Place) -> None:
+    assert place.build(PODS, pods(4)) == 0
+    assert place.build(PODS, pods(2)) == 1
+    assert re.findall(r"the island `([^`]*)` is gone, with 1 object \(Pod\)", place.err) == ["a/2", "a/3"]
+    words = {"2": {"data": "retain"}, "3": {"data": "delete"}}
+    assert place.build(PODS, pods(2, removed=words)) == 0, place.err
+    assert place.gone == ["PersistentVolumeClaim data-a-3"]
+    assert "  PersistentVolumeClaim shop/data-a-2: retained, as `a/2` says\n" in place.err
+
+
+@pytest.mark.parametrize(("before", "after"), [("Delete", "Delete"), ("Delete", "Retain"), ("Retain", "Delete")])
+def test_claims_that_a_stateful_set_deletes_by_itself(before: str, after: str, place: Place) -> None:
+    assert place.build(PODS, pods(3, before)) == 0
+    assert place.build(PODS, pods(2, after, removed={"2": {}})) == 1
+    assert place.codes == ["R0808"]
+    assert "help: first `whenScaled: Retain`, and apply that; then remove the island. Or `data: delete`" in place.err
+    assert place.build(PODS, pods(2, after, removed={"2": {"data": "delete"}})) == 0
+    assert place.gone == ["PersistentVolumeClaim data-a-2"]
+
+
+def test_claims_that_go_with_their_stateful_set(place: Place) -> None:
+    policy = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}}
+    own = document("IslandType", "db", {"units": {"db": {**STORED, "spec": policy}}})
+    assert place.build(own, of("a", "db", islands="xy")) == 0
+    assert place.build(own, of("a", "db", islands="y", removed={"x": {}})) == 1
+    assert place.codes == ["R0808"]
+    assert place.build(own, of("a", "db", islands="y"), more=["--allow-removed"]) == 0
+    assert "  PersistentVolumeClaim shop/data-a-x-db-0: deleted by Kubernetes: whenDeleted is Delete\n" in place.err
+
+
+def test_claims_of_pods_that_an_autoscaler_made(place: Place) -> None:
+    own = document("IslandType", "db", {"units": {"db": {**STORED, "autoscale": {"min": 1, "max": 3, "cpu": 70}}}})
+    assert place.build(own, of("a", "db", islands="xy")) == 0
+    assert place.build(own, of("a", "db", islands="y", removed={"x": {"data": "delete"}})) == 0
+    assert [one for one in place.gone if "Claim" in one] == [f"PersistentVolumeClaim data-a-x-db-{n}" for n in range(3)]
+
+
+# The earlier output, wherever it is
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_against_a_file(form: str, place: Place) -> None:
+    written(place.file, WEB, of("a", islands="xy"))
+    assert place.run("--format", form) == 0
+    earlier = place.root / f"earlier.{form}"
+    earlier.write_text(place.out)
+    written(place.file, WEB, of("a", islands="y"))
+    assert place.run("--against", str(earlier), "--format", form) == 1
+    assert (place.out, place.codes) == ("", ["R0807"])
+    assert place.run("--against", str(earlier), "--format", form, "--allow-removed") == 0
+    assert place.err == "to be deleted: 1 object\n  Deployment shop/a-x-api\n"
+    text = place.out
+    assert place.run("--format", form) == 0
+    assert place.out == text
+    assert place.run("--against", str(earlier)) == 1, "in another form it is the same objects"
+
+
+def test_against_a_directory(place: Place) -> None:
+    assert place.build(WEB, of("a", islands="xy")) == 0
+    (place.output / "kustomization.yaml").write_text("kind: Kustomization\n")
+    written(place.file, WEB, of("a", islands="y", removed={"x": {}}))
+    assert place.run("--against", str(place.output), "--deletions", str(place.list)) == 0
+    assert place.gone == ["Deployment a-x-api"]
+    for path in place.output.rglob("*.yaml"):
+        path.write_text(path.read_text().partition("\n")[2] or "apiVersion: v1\nkind: Own\nmetadata: {name: own}\n")
+    assert place.run("--against", str(place.output)) == 1, "now every file counts"
+    assert "1 object (Own) is gone: Own own" in place.err
+    (place.root / "empty").mkdir()
+    assert place.run("--against", str(place.root / "empty")) == 2
+    assert place.codes == ["R0806"]
+    assert place.run("--against", str(place.root / "nothing")) == 2
+    assert place.codes == ["R0801"]
+
+
+def test_against_one_and_into_another(place: Place) -> None:
+    """What either of them has must be accounted for."""
+    earlier = place.kept_text(WEB, of("a", islands="xyz"))
+    assert place.build(WEB, of("a", islands="wy")) == 0
+    written(place.file, WEB, of("a", islands="y"))
+    arguments = ["-o", str(place.output), "--against", str(earlier)]
+    assert place.run(*arguments) == 1
+    assert re.findall(r"the island `([^`]*)` is gone", place.err) == ["a/w", "a/x", "a/z"]
+    written(place.file, WEB, of("a", islands="y", removed={"w": {}, "x": {}, "z": {}}))
+    assert place.run(*arguments, "--deletions", str(place.list)) == 0
+    assert place.gone == ["Deployment a-w-api", "Deployment a-x-api", "Deployment a-z-api"]
+
+
+def test_an_object_that_moves_is_there(place: Place) -> None:
+    """From file to file: by layout, or from a Type's resources to what is shared."""
+    typed = document("IslandType", "web", {"resources": [{"manifest": SHARED}], "units": {"api": {"image": "a:1"}}})
+    assert place.build(typed, of("a", islands="x")) == 0
+    assert place.build(typed, of("a", islands="x"), more=["--layout", "object"]) == 0, place.err
+    moved = {**SHARED, "metadata": {"name": "a-x-flags"}}
+    assert place.build(WEB, of("a", islands="x", shared=[{"manifest": moved}])) == 0, place.err
+    assert place.gone == []
+    assert place.build(typed, of("a", islands="x"), more=["--only", "islands"]) == 0, place.err
+    assert place.build(WEB, of("a", islands="x", shared=[{"manifest": moved}]), more=["--only", "islands"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        (["--island", "a/y"], []),
+        (["--island", "a/*"], ["a/x"]),
+        (["--only", "islands"], ["a/x", "b/x"]),
+        (["--only", "shared"], []),
+        (["--only", "routing"], []),
+    ],
+)
+@pytest.mark.parametrize("way", ["into", "against"])
+def test_a_part_compares_what_it_selects(way: str, part: list[str], told: list[str], place: Place) -> None:
+    now = (WEB, of("a", islands="yz"), of("b", islands="y"))
+    before = (WEB, of("a", islands="xyz"), of("b", islands="xy"))
+    if way == "into":
+        assert place.build(*before) == 0
+        code = place.build(*now, more=part)
+    else:
+        earlier = place.kept_text(*before)
+        written(place.file, *now)
+        code = place.run("--against", str(earlier), *part)
+    assert code == (1 if told else 0), place.err
+    assert re.findall(r"the island `([^`]*)` is gone", place.err) == told
+
+
+def test_check_says_what_may_not_be_gone(place: Place) -> None:
+    assert place.build(WEB, of("a", islands="xy")) == 0
+    written(place.file, WEB, of("a", islands="y"))
+    assert place.run("-o", str(place.output), "--check") == 1
+    assert place.codes == ["R0807"]
+    assert f"stale: {place.output}/a/x.yaml\n" in place.err
+
+
+def test_a_file_that_is_broken(place: Place) -> None:
+    assert place.build(WEB, of("a", islands="xy")) == 0
+    file = place.output / "a/x.yaml"
+    file.write_text(file.read_text().replace("metadata:", "metadata: {", 1))
+    number = file.read_text().split("\n").index("metadata: {") + 1
+    assert place.build(WEB, of("a", islands="xy")) == 1
+    assert place.codes == ["R0101"]
+    assert f"  --> {place.output}/a/x.yaml:{number}:" in place.err
+    assert place.build(WEB, of("a", islands="xy"), more=["--allow-removed"]) == 0
+    assert place.err.startswith("warning[R0101]")
+    assert place.build(WEB, of("a", islands="xy")) == 0
+    assert place.codes == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--allow-removed"], ["--deletions", "a"], ["-o", "out", "--deletions", "-"], ["-o", "o", "--deletions", "o/a"]],
+)
+def test_flags_that_do_not_go_together(arguments: list[str], place: Place) -> None:
+    written(place.file, WEB, of("a", islands="x"))
+    assert place.run(*arguments) == 2
+    assert place.out == ""
+
+
+def test_nothing_is_written_where_the_list_cannot_be(place: Place) -> None:
+    assert place.build(WEB, of("a", islands="xy")) == 0
+    before = place.bytes()
+    written(place.file, WEB, of("a", islands="y", removed={"x": {}}))
+    assert place.run("-o", str(place.output), "--deletions", str(place.root / "no/such/gone.yaml")) == 2
+    assert place.codes == ["R0803"]
+    assert place.bytes() == before
