@@ -29,13 +29,14 @@ class Limits(NamedTuple):
 class Frame(NamedTuple):
     """What stands around a key in a value: patterns before and after it, and of its other characters (`any`).
 
-    `size` is what all of it costs, in instructions.
+    `size` is what all of it costs, in instructions. With `folded`, case makes no difference.
     """
 
     before: str = ""
     after: str = ""
     any: str = "."
     size: int = 0
+    folded: bool = False
 
 
 WHOLE = Frame()
@@ -43,15 +44,15 @@ WHOLE = Frame()
 
 def of_label(number: int) -> Frame:
     """The frame of a host's label; a port may follow. Case makes no difference in hosts."""
-    before = "(?i)" + _times(r"[^.:]+\.", number - 1)
-    return Frame(before, "([.:].*)?", "[^.:]", (_ANY + 2) * (number - 1) + _ANY + 6)
+    before = "(?i)" + _times(r"[^.:]*\.", number - 1)
+    return Frame(before, "([.:].*)?", "[^.:]", (_ANY + 2) * (number - 1) + _ANY + 6, folded=True)
 
 
 def of_segment(prefix: str, number: int) -> Frame:
     """The frame of a path's segment, under a prefix of whole segments that has fewer of them."""
     depth = prefix.count("/") if prefix != "/" else 0
     between = number - depth - 1
-    start = escaped(prefix.rstrip("/")) + "/" + _times("[^/]+/", between)
+    start = escaped(prefix.rstrip("/")) + "/" + _times("[^/]*/", between)
     return Frame(start, "(/.*)?", "[^/]", len(prefix.encode()) + (_ANY + 2) * between + _ANY + 6)
 
 
@@ -65,25 +66,29 @@ def escaped(key: str) -> str:
 
 
 class Piece(NamedTuple):
-    """A part of a share, and the regular expression that matches a value with one of its keys, and no other value."""
+    """A part of a share, and the regular expression that matches a value with one of its keys, and no other value.
+
+    `size` is what the expression costs at most, in instructions.
+    """
 
     share: Share
     regex: str
+    size: int
 
 
 def pieces(share: Share, frame: Frame, limits: Limits) -> list[Piece]:
-    """A share in parts, each of whose regular expressions is within the limits; a part has one key at least."""
+    """A share in parts, whose regular expressions are within the limits; but a part has one key, or range, at least."""
     if share.kind == "keys":
         return [
-            Piece(share._replace(values=frozenset(keys)), _framed("|".join(map(escaped, keys)), frame))
-            for keys in _groups(sorted(share.values), frame, limits)
+            Piece(share._replace(values=frozenset(keys)), _framed("|".join(map(escaped, keys)), frame), cost)
+            for keys, cost in _groups(sorted(share.values), frame, limits)
         ]
     made: list[Piece] = []
     waiting = list(share.ranges)
     while waiting:
         number = _fitting(share, waiting, frame, limits)
         part = share._replace(ranges=tuple(waiting[:number]))
-        made.append(Piece(part, _numbers(part, frame)[0]))
+        made.append(Piece(part, *_numbers(part, frame)))
         del waiting[:number]
     return made
 
@@ -96,8 +101,8 @@ def _group(body: str) -> str:
     return f"({body})" if "|" in body else body
 
 
-def _groups(keys: Sequence[str], frame: Frame, limits: Limits) -> Iterator[list[str]]:
-    """Keys in order, as many together as fit."""
+def _groups(keys: Sequence[str], frame: Frame, limits: Limits) -> Iterator[tuple[list[str], int]]:
+    """Keys in order, as many together as fit, and what they cost."""
     start = _OVERHEAD + frame.size
     room = limits.length - len(frame.before) - len(frame.after) - 2
     group: list[str] = []
@@ -105,17 +110,22 @@ def _groups(keys: Sequence[str], frame: Frame, limits: Limits) -> Iterator[list[
     before = b""
     for key in keys:
         content = key.encode()
-        new = len(content) - _alike(before, content) + 2
+        new = _cost(content[_alike(before, content) :], frame)
         long = len(escaped(key)) + 1
-        if group and (start + cost + new > limits.program or length + long > room):
-            yield group
-            group, cost, length, new = [], 0, 0, len(content) + 2
+        if group and (start + cost + new > limits.program or length + long - 1 > room):
+            yield group, start + cost
+            group, cost, length, new = [], 0, 0, _cost(content, frame)
         group.append(key)
         cost += new
         length += long
         before = content
     if group:
-        yield group
+        yield group, start + cost
+
+
+def _cost(content: bytes, frame: Frame) -> int:
+    """What an alternative of these bytes costs. Where case makes no difference, Unicode has a third k and a third s."""
+    return len(content) + 2 + (3 * content.count(b"k") + 2 * content.count(b"s") if frame.folded else 0)
 
 
 def _alike(one: bytes, other: bytes) -> int:

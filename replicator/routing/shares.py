@@ -83,6 +83,11 @@ def _alike(one: Share, other: Share) -> bool:
     return (one.kind, one.width) == (other.kind, other.width)
 
 
+def _asked_of(one: Share, other: Share) -> bool:
+    """Whether the values of single keys may be asked of another share: those of either case, not of one in lower."""
+    return other.kind != "keys" or other.folded >= one.folded
+
+
 def is_empty(share: Share) -> bool:
     """Whether no key is in a share."""
     return not share.values and not share.ranges
@@ -90,7 +95,7 @@ def is_empty(share: Share) -> bool:
 
 def disjoint(one: Share, other: Share) -> bool:
     """Whether no key is in both; exact."""
-    if one.kind == "keys":
+    if one.kind == "keys" and _asked_of(one, other):
         return not any(other.has(value) for value in one.values)
     if other.kind == "keys":
         return disjoint(other, one)
@@ -100,9 +105,9 @@ def disjoint(one: Share, other: Share) -> bool:
 
 
 def includes(outer: Share, inner: Share) -> bool:
-    """Whether every key of a share is in another; False where that is not looked at: digits of other widths."""
+    """Whether every key of a share is in another; False where that is not looked at: digits of other widths, case."""
     if inner.kind == "keys":
-        return all(outer.has(value) for value in inner.values)
+        return _asked_of(inner, outer) and all(outer.has(value) for value in inner.values)
     if not _alike(outer, inner):
         return False
     return all(any(mine.first <= its.first and its.last <= mine.last for mine in outer.ranges) for its in inner.ranges)
@@ -130,8 +135,8 @@ class Held(NamedTuple):
 
 def label_of(host: str, number: int) -> str | None:
     """A label of a host, by its number; None where it has not so many."""
-    labels = re.split(r"[.:]", host, maxsplit=number)[:number]
-    return labels[number - 1] if len(labels) == number else None
+    labels = host.partition(":")[0].split(".", number)
+    return labels[number - 1] if len(labels) >= number else None
 
 
 def segment_of(path: str, number: int) -> str | None:
