@@ -6,7 +6,9 @@ import json
 import os
 import re
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Mapping as Texts
 from contextlib import suppress
 from functools import wraps
 from time import monotonic
@@ -21,14 +23,17 @@ from replicator.expander.values import Setting
 from replicator.parser.source import Mapping, decode_text, load
 from replicator.pipeline import EMITTERS, LAYOUTS, PARTS, RENDERERS, Built, Options, Source, build
 from replicator.report import as_deletions, as_json, as_list, as_text, printable
-from replicator.write import Staged, to_descriptor
+from replicator.write import Staged, replace_files, to_descriptor
 
 if TYPE_CHECKING:
+    from replicator.editing.command import Done
+    from replicator.model import Project
     from replicator.review import Review
     from replicator.shrinking import Shrinking
 
 FINE, FINDINGS, USAGE, BUG = 0, 1, 2, 3
 STDOUT = 1
+STDIN = "<stdin>"  # the name of its source
 
 Part = TypeVar("Part")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -231,9 +236,9 @@ def build_command(
         raise click.UsageError("--deletions: what is to be deleted is no part of -o DIR, which is applied")
     more: dict[str, Any] = {"form": form, "with_dsl": with_dsl, "sync_waves": sync_waves}
     built = asked.build(islands=islands, only=only or "", wave=wave or 0, **more)
-    _report(built)
+    _report(built.diagnostics, built.sources)
     if has_errors(built.diagnostics):
-        return _code(built)
+        return _code(built.diagnostics)
     if output is None and against is None:
         _to_stdout(progress(built.texts(), "parts"))
         return FINE
@@ -276,7 +281,7 @@ class _Consent:
         """What follows from the change; the findings are told."""
         judged = self.review.judged()
         sources = {**self.review.texts, **self._built.sources}
-        _report(self._built._replace(diagnostics=tidy(judged.diagnostics), sources=sources))
+        _report(tidy(judged.diagnostics), sources)
         return judged
 
     def ask(self) -> None:
@@ -286,7 +291,7 @@ class _Consent:
         judged = self.judged()
         if has_errors(judged.diagnostics):
             click.echo("nothing was written", err=True)
-            raise _Stop(_code(self._built._replace(diagnostics=list(judged.diagnostics))))
+            raise _Stop(_code(judged.diagnostics))
         if self._deletions is not None:
             self._staged = Staged(self._deletions, b"".join(as_manifests(judged.deletions)))
         self._said = as_deletions(judged.deletions, judged.kept)
@@ -432,10 +437,10 @@ def validate_command(asked: Asked, form: str) -> int:
     if form == "json":
         _to_stdout([as_json(built.diagnostics, built.external).encode()])
     else:
-        _report(built)
+        _report(built.diagnostics, built.sources)
         if not has_errors(built.diagnostics):
             _to_stdout([as_list(built.external).encode()])
-    return _code(built)
+    return _code(built.diagnostics)
 
 
 @cli.command("route")
@@ -464,9 +469,9 @@ def route_command(asked: Asked, method: str, url: str, headers: tuple[str, ...],
     except BadRequest as error:
         raise click.UsageError(printable(str(error))) from None
     built = asked.build()
-    _report(built)
+    _report(built.diagnostics, built.sources)
     if has_errors(built.diagnostics):
-        return _code(built)
+        return _code(built.diagnostics)
     answers = Simulator(built.tables).answers(request)
     if form == "json":
         text = json.dumps({"version": 1, "answers": [as_data(one) for one in answers]}, indent=2, ensure_ascii=False)
@@ -496,9 +501,9 @@ def test_command(asked: Asked, verbose: bool, junit: str | None) -> int:
     from replicator.routing import trials
 
     built = asked.build()
-    _report(built)
+    _report(built.diagnostics, built.sources)
     if has_errors(built.diagnostics):
-        return _code(built)
+        return _code(built.diagnostics)
     results = trials.run(built.tables)
     told = _printable_lines(trials.as_text(results, verbose))
     if junit is not None:
@@ -515,27 +520,157 @@ def test_command(asked: Asked, verbose: bool, junit: str | None) -> int:
     return FINDINGS if any(result.missed for result in results) else FINE
 
 
+def _edits_dsl(command: Command) -> Command:
+    """Give a command the options of all that edit files."""
+    dry_run = click.option("--dry-run", is_flag=True, help="Write nothing; print the difference of the files, too.")
+    form = click.option(
+        "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How it is told what was done."
+    )
+    return dry_run(form(command))
+
+
+@cli.command("rebalance")
+@click.argument("inputs", metavar="[FILE|DIR|-]...", nargs=-1, type=_PATH)
+@click.option("--partition", default="", metavar="NAME", help="The Partition, where there are several.")
+@click.option("--add", metavar="ISLAND", multiple=True, help="Move keys only to this island. Repeatable.")
+@click.option("--remove", metavar="ISLAND", multiple=True, help="Move all keys of this island away. Repeatable.")
+@click.option(
+    "--weight",
+    "weights",
+    metavar="ISLAND=W",
+    multiple=True,
+    help="Its weight in this run; only it changes. Repeatable.",
+)
+@click.option("--max-moves", type=click.IntRange(min=0), metavar="K", help="Move at most so many buckets (or keys).")
+@_edits_dsl
+def rebalance_command(
+    inputs: tuple[str, ...],
+    partition: str,
+    add: tuple[str, ...],
+    remove: tuple[str, ...],
+    weights: tuple[str, ...],
+    max_moves: int | None,
+    dry_run: bool,
+    form: str,
+) -> int:
+    """Share a Partition's table out among islands again, by weight, and move as few keys as can be.
+
+    The files are edited in place, comments kept; from - to standard output. Weights are those of the Set's islands
+    where the Set is among the files. Exit code 0: done, or nothing to do; 1: it cannot be done, and nothing is written.
+    """
+    from replicator.editing.rebalance import Asked, rebalance
+
+    asked = Asked(partition, add, remove, dict(map(_weight, weights)), max_moves)
+    return _edit(inputs, lambda project: rebalance(project, asked), dry_run, form)
+
+
+def _weight(text: str) -> tuple[str, int]:
+    found = re.fullmatch(r"([^=]+)=([0-9]{1,7})", text, re.ASCII)
+    if found is None:
+        raise click.UsageError(f"--weight {printable(text)}: ISLAND=W, and W is a number from 0 on")
+    return found[1], int(found[2])
+
+
+@cli.command("scale", context_settings={"ignore_unknown_options": True})
+@click.argument("inputs", metavar="FILE|DIR|-...", nargs=-1, type=_PATH)
+@click.argument("name", metavar="SET")
+@click.argument("amount", metavar="N|+K|-K")
+@click.option(
+    "--data",
+    "fate",
+    type=click.Choice(["retain", "delete"]),
+    default="retain",
+    show_default=True,
+    help="What becomes of the data of islands that go.",
+)
+@click.option("--reuse", is_flag=True, help="Use keys of islands that were removed, and take out their tombstones.")
+@click.option(
+    "--max-islands",
+    default=MAX_ISLANDS,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many islands a Set may have.",
+)
+@_edits_dsl
+def scale_command(
+    inputs: tuple[str, ...],
+    name: str,
+    amount: str,
+    fate: str,
+    reuse: bool,
+    max_islands: int,
+    dry_run: bool,
+    form: str,
+) -> int:
+    """Give a Set N islands, or K more or fewer; a Set inside a Type is SET/SET, and changes in all its islands.
+
+    The files are edited in place, comments kept; from - to standard output. Islands that go, the last ones, leave
+    tombstones (`removed`). Exit code 0: done, or nothing to do; 1: it cannot be done, and nothing is written.
+    """
+    from replicator.editing.scale import Asked, scale
+
+    for option in (*inputs, name):
+        if option.startswith("-") and option != "-":
+            raise click.NoSuchOption(option)  # `-K` is no option, and so click lets others pass, too
+    if re.fullmatch(r"[-+]?[0-9]{1,9}", amount, re.ASCII) is None:
+        raise click.UsageError(f"{printable(amount)}: a number of islands, +K for more or -K for fewer")
+    asked = Asked(name, amount, fate, reuse, max_islands)
+    return _edit(inputs, lambda project: scale(project, asked), dry_run, form)
+
+
+def _edit(inputs: Sequence[str], work: Callable[[Project], Done], dry_run: bool, form: str) -> int:
+    """Run an editing command, write its files, and tell what was done."""
+    from replicator.editing.command import edit
+
+    sources = _sources(inputs)
+    edited = edit(sources, work)
+    _report(edited.diagnostics, edited.texts)
+    if edited.done is None:
+        return _code(edited.diagnostics)
+    streamed = "-" in inputs and not dry_run  # then standard output is the edited text
+    if form == "json":
+        files = {"files": sorted(edited.files), "written": not dry_run, "diff": edited.diff()}
+        told = json.dumps({"version": 1, **edited.done.data(), **files}, indent=2, ensure_ascii=False) + "\n"
+    else:
+        told = _printable_lines("".join(f"{line}\n" for line in edited.done.lines()))
+        told += edited.diff() if dry_run else ""
+    new = {
+        one.name: one.raw[: len(BOM_UTF8) if one.raw.startswith(BOM_UTF8) else 0] + edited.files[one.name].encode()
+        for one in sources
+        if one.name in edited.files
+    }
+    if not dry_run:
+        replace_files({name: content for name, content in new.items() if name != STDIN})
+    if streamed:
+        click.echo(told, nl=False, err=True)
+        _to_stdout(new.get(one.name, one.raw) for one in sources if one.name == STDIN)
+    else:
+        _to_stdout([told.encode()])
+    return FINE
+
+
 def _printable_lines(text: str) -> str:
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
-def _code(built: Built) -> int:
-    """The exit code of a build: where only flags are wrong, it was not asked rightly."""
-    errors = [one for one in built.diagnostics if one.severity == "error"]
+def _code(found: Iterable[Diagnostic]) -> int:
+    """The exit code of a command: where only flags are wrong, it was not asked rightly."""
+    errors = [one for one in found if one.severity == "error"]
     if errors and all(one.code == "R0802" for one in errors):
         return USAGE
     return FINDINGS if errors else FINE
 
 
-def _report(built: Built) -> None:
-    if built.diagnostics:
+def _report(found: Sequence[Diagnostic], texts: Texts[str, str]) -> None:
+    if found:
         colour = (
             sys.stderr is not None
             and sys.stderr.isatty()
             and not os.environ.get("NO_COLOR")
             and os.environ.get("TERM") != "dumb"
         )
-        click.echo(as_text(built.diagnostics, built.sources, colour), nl=False, err=True, color=colour)
+        click.echo(as_text(found, texts, colour), nl=False, err=True, color=colour)
 
 
 def _sources(inputs: Sequence[str]) -> list[Source]:
@@ -547,7 +682,7 @@ def _sources(inputs: Sequence[str]) -> list[Source]:
         if name == "-":
             if sys.stdin is None:
                 raise click.UsageError("standard input is closed")
-            sources[name] = Source("<stdin>", sys.stdin.buffer.read())
+            sources[name] = Source(STDIN, sys.stdin.buffer.read())
             continue
         for file in _files_of(name):
             sources.setdefault(os.path.realpath(file), Source(file.replace(os.sep, "/"), _read(file)))

@@ -155,6 +155,9 @@ CODES: dict[str, str] = {
     "R0807": "objects that are gone, and nobody said so",
     "R0808": "data that would be deleted although it is to be retained",
     "R0809": "a change of a field that Kubernetes lets nobody change",
+    "R0810": "a file that cannot be edited safely",
+    "R0811": "a table of keys that cannot be shared out anew",
+    "R0812": "islands that cannot come or go",
 }
 
 

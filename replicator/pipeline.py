@@ -134,20 +134,34 @@ class Built(NamedTuple):
                 yield from one.texts(by_name)
 
 
-def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
-    """Compile. Findings of a stage are collected; errors of one stop the next."""
+class Read(NamedTuple):
+    """The documents of some sources, which fit their schemas unless a diagnostic says otherwise, and their texts."""
+
+    documents: Sequence[source.Document]
+    texts: dict[str, str]
+    diagnostics: list[Diagnostic]
+
+
+def read(sources: Sequence[Source]) -> Read:
+    """The first stages: text to documents that can be decoded, where no finding is an error."""
     texts: dict[str, str] = {}
     found: list[Diagnostic] = []
     documents = _read(sources, texts, found)
-
-    def told() -> list[Diagnostic]:
-        return tidy(stored.name_owners(found, documents))
-
     if not has_errors(found):
         for one in documents:
             found += schema.judge(one)
     if not has_errors(found) and not documents:
         found.append(Diagnostic("R0110", "there is no document in the input", _start(sources)))
+    return Read(documents, texts, found)
+
+
+def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
+    """Compile. Findings of a stage are collected; errors of one stop the next."""
+    documents, texts, found = read(sources)
+
+    def told() -> list[Diagnostic]:
+        return tidy(stored.name_owners(found, documents))
+
     if has_errors(found):
         return Built(told(), texts)
     project, problems = decode.decode(documents)

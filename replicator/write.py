@@ -1,9 +1,11 @@
-"""Text to a descriptor of the outside world, in chunks: every byte of it or an error."""
+"""Text to the outside world, to a descriptor or in the place of files: every byte of it or an error."""
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 CHUNK = 64 * 1024  # what a pipe holds: more in one write waits for the reader, less is more calls
@@ -24,14 +26,19 @@ def to_descriptor(texts: Iterable[bytes], descriptor: int) -> None:
 
 
 class Staged:
-    """A file whose content is on the disk, beside the place where it is to be. Raises OSError when it is made."""
+    """A file whose content is on the disk, beside the place where it is to be. Raises OSError when it is made.
 
-    def __init__(self, path: str, content: bytes) -> None:
+    `mode` are its permissions; without it they are those of any new file.
+    """
+
+    def __init__(self, path: str, content: bytes, mode: int | None = None) -> None:
         self._path = path
         self._waiting = f"{path}.{os.getpid()}.tmp"
         try:
             with open(self._waiting, "xb") as file:
                 file.write(content)
+            if mode is not None:
+                os.chmod(self._waiting, mode)
         except OSError as error:
             error.filename = path
             self.discard()
@@ -45,6 +52,27 @@ class Staged:
         """Leave nothing behind, where it was not put in its place."""
         with suppress(OSError):
             os.unlink(self._waiting)
+
+
+def replace_files(contents: Mapping[str, bytes]) -> None:
+    """Give files new contents, all of them or none. They keep their modes, and a link leads where it did.
+
+    Raises OSError, also for what is no regular file.
+    """
+    staged: list[Staged] = []
+    try:
+        for name, content in contents.items():
+            target = os.path.realpath(name)
+            mode = os.stat(target).st_mode
+            if not stat.S_ISREG(mode):
+                raise OSError(errno.EINVAL, "it is no regular file", name)
+            staged.append(Staged(target, content, stat.S_IMODE(mode)))
+        for one in staged:
+            one.commit()
+    except BaseException:
+        for one in staged:
+            one.discard()
+        raise
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -163,6 +163,17 @@ TABLE: dict[str, str] = {
     " expander.members expander.values expander.waves foreign gather identity isolation kinds links model"
     " parser.decode parser.schema parser.source parser.stored proofs sizes stamp syncing tree yaml_text",
     "layout": "expander.islands expander.waves kinds pipeline sources stamp tree",
+    # Edits of files in place.
+    "editing": "",
+    "editing.text": "diagnostics parser.scalars parser.schema parser.source parser.stored yaml_text",
+    "editing.members": "check check.project context diagnostics expander expander.islands expander.members model"
+    " parser.source",
+    "editing.balance": "ranges",
+    "editing.rebalance": "diagnostics editing.balance editing.members editing.text expander.islands expander.members"
+    " model parser.source ranges routing.partitions",
+    "editing.scale": "check.project diagnostics editing.members editing.text expander.members model names parser.source"
+    " ranges zones",
+    "editing.command": "diagnostics editing.text model parser.decode parser.source parser.stored pipeline",
     "crds": "parser.schema tree yaml_text",
     "report": "diagnostics",
     "junit": "report routing.trials",
@@ -205,6 +216,9 @@ LATE = {
     ("cli", "routing.simulator"): "for its command",
     ("cli", "routing.trials"): "for its command",
     ("cli", "junit"): "for its command",
+    ("cli", "editing.command"): "for the commands that edit files",
+    ("cli", "editing.rebalance"): "for its command",
+    ("cli", "editing.scale"): "for its command",
     ("routing.compiler", "routing.requests"): "for Routings with tests",
     ("__main__", "cli"): "after the collector is switched off",
 }
@@ -234,6 +248,8 @@ TYPES_ONLY = {
     ("report", "shrinking"),
     ("cli", "review"),
     ("cli", "shrinking"),
+    ("cli", "editing.command"),
+    ("cli", "model"),
 }
 
 THIRD_PARTY = {
@@ -258,11 +274,11 @@ MAY_REACH_OUT = {
     ("cli", "time"): "progress, once a build takes longer than a second",
     ("files", "os"): "the files that documents name",
     ("files", "pathlib"): "the files that documents name",
-    ("write", "os"): "writing to a descriptor",
     ("earlier", "os"): "earlier outputs, and files as they were",
     ("earlier", "pathlib"): "earlier outputs, and files as they were",
     ("earlier", "subprocess"): "git, for files as they were",
     ("earlier", "tempfile"): "files as they were",
+    ("write", "os"): "writing to a descriptor, and in the place of files",
     ("directory", "os"): "writing to a directory",
     ("directory", "pathlib"): "writing to a directory",
     ("parser.schema", "os"): "the schemas that are packaged with it",

@@ -63,6 +63,13 @@ OUTSIDE = {
         replicator build dsl-examples/44-removed.yaml --against "$TMP/earlier.yaml"
     """,
     "R0805": "replicator build --with-dsl dsl-examples/19-files.yaml",
+    "R0810": """
+        sed 's|replicas: 3|replicas: {one: \\&one {}, two: *one}|; s|replicas:|islands:|' \
+            dsl-examples/06-counted-islands.yaml > "$TMP/dsl.yaml"
+        replicator scale "$TMP/dsl.yaml" crawl -1
+    """,
+    "R0811": "replicator rebalance dsl-examples/01-one-island.yaml",
+    "R0812": "replicator scale dsl-examples/20-matrix.yaml translate 5",
 }
 
 # What is said, and built none the less: of a code always, or in one example. All else are errors.
