@@ -337,18 +337,20 @@ class _Compiler:
             if part.mirror is not None:
                 action = action._replace(mirror=self.copies(route, part, backend_of(part.mirror)))
             first = part.lines[0]
-            yield self.keyed_rule(route, part.conditions, action, first.place, part.name, Keyed(owned, part.stage.name))
+            yield self.keyed_rule(
+                route, part.conditions, action, first.place, part.name, Keyed(owned, part.stage.name, part.lines)
+            )
         self.spare += [one for island in owned.islands() if (one := backend_of(island)) is not None]
         everything = tuple(one for one, _ in base)
         written = owned.answer
         if written is not None:
             self.use("respond", written.place)
             answer = self.response(written)
-            yield self.keyed_rule(route, everything, answer, written.place, "otherwise", Keyed(owned, ""))
+            yield self.keyed_rule(route, everything, answer, written.place, "otherwise", Keyed(owned))
         elif owned.otherwise is not None and (backend := backend_of(owned.otherwise)) is not None:
             served = self.forward(route, (Target(backend, 1),), None)
             if served is not None:
-                yield self.keyed_rule(route, everything, served, named.place, "otherwise", Keyed(owned, ""))
+                yield self.keyed_rule(route, everything, served, named.place, "otherwise", Keyed(owned))
 
     def keyed_rule(
         self, route: Route, conditions: tuple[Condition, ...], action: Action, place: Place, part: str, keyed: Keyed

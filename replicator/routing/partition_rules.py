@@ -24,6 +24,8 @@ _USUAL_PROGRAM = 1024
 _LENGTHS = {"header": 4096, "hostLabel": 4096, "query": 1024, "pathSegment": 1024}
 _GATEWAY_API = ("gateway-api", "kgateway")
 _MATCHES = 64
+# Headers that every request has; the second by the proxy itself, which is Envoy.
+_ALWAYS = {"gateway-api": ("host",), "kgateway": ("host", "x-forwarded-proto")}
 
 Say = Callable[..., None]
 
@@ -31,7 +33,7 @@ Say = Callable[..., None]
 class Part(NamedTuple):
     """Requests that one island serves (and another gets copies of, or none), by lines of one stage.
 
-    `name` tells it from the other parts of its route.
+    `name` tells it from the other parts of its route: dots are between its labels, of which islands' names are some.
     """
 
     name: str
@@ -59,11 +61,12 @@ def parts(owned: Ownership, base: Sequence[tuple[Condition, Place]], column: str
             made = [
                 _alone(one, first, column)
                 for condition, _ in base
-                for one in _narrowed(condition, stage.source, share, limits(column, stage.source))
+                for one in _narrowed(condition, stage.source, share, limits(column, stage.source), say)
             ]
-            name = ("pins-" if first else "") + island.name + (f"-to-{mirror.name}" if mirror else "")
+            names = [*(["pins"] if first else []), island.name, *(["to", mirror.name] if mirror else [])]
             for part, conditions in enumerate(_chunks(made, column)):
-                yield Part(f"{name}-{part + 1}" if part else name, stage, tuple(lines), conditions, island, mirror)
+                name = ".".join([*names, str(part + 1)] if part else names)
+                yield Part(name, stage, tuple(lines), conditions, island, mirror)
 
 
 def limits(column: str, source: KeySource) -> Limits:
@@ -98,10 +101,10 @@ def _path(content: Text) -> str:
     return "".join(part for part in content if isinstance(part, str))
 
 
-def _narrowed(condition: Condition, source: KeySource, share: Share, bounds: Limits) -> Iterator[Condition]:
+def _narrowed(condition: Condition, source: KeySource, share: Share, bounds: Limits, say: Say) -> Iterator[Condition]:
     """A condition for requests whose key is in a share."""
     if source.kind == "pathSegment":
-        yield from _segments(condition, source.number, share, bounds)
+        yield from _segments(condition, source, share, bounds, say)
         return
     frame = of_label(source.number) if source.kind == "hostLabel" else WHOLE
     label = source.number if source.kind == "hostLabel" else 0
@@ -124,24 +127,32 @@ def _with(tests: tuple[Test, ...], test: Test) -> tuple[Test, ...]:
     return tuple(sorted((*tests, test), key=lambda one: one.name))
 
 
-def _segments(condition: Condition, number: int, share: Share, bounds: Limits) -> Iterator[Condition]:
+def _segments(condition: Condition, source: KeySource, share: Share, bounds: Limits, say: Say) -> Iterator[Condition]:
     """A path below the condition's prefix; of one key right below it, a longer prefix."""
-    prefix = _path(condition.path)
+    prefix, number = _path(condition.path), source.number
     depth = len([step for step in prefix.split("/") if step])
     for piece in pieces(share, of_segment(prefix, number), bounds):
         if len(piece.share.values) == 1 and number == depth + 1:
             path = f"{prefix.rstrip('/')}/{next(iter(piece.share.values))}"
             yield condition._replace(path=(path,))
             continue
+        if piece.size > bounds.program:  # of one key, or range: it is the prefix or the key that is long
+            message = (
+                f"one key takes a regular expression of {piece.size:,} instructions; proxies take {bounds.program:,}"
+            )
+            say("R0708", message, source.place, "a segment nearer to a shorter prefix, and shorter keys")
+            return
         segment = Segment(prefix, number, piece.share)
         yield condition._replace(path_op="regex", path=(piece.regex,), segment=segment)
 
 
 def _alone(condition: Condition, first: bool, column: str) -> Condition:
-    """A pin for Gateway API, where the most tests win: one more, of the host, which every request has."""
-    if not first or column not in _GATEWAY_API or any(test.name == "host" for test in condition.headers):
-        return condition
-    return condition._replace(headers=_with(condition.headers, Test("host", "present", ())))
+    """A pin for Gateway API, where the most tests win: one more, of a header that every request has."""
+    tested = {test.name for test in condition.headers}
+    name = next((name for name in _ALWAYS.get(column, ()) if name not in tested), None) if first else None
+    return (
+        condition if name is None else condition._replace(headers=_with(condition.headers, Test(name, "present", ())))
+    )
 
 
 def _chunks(conditions: Sequence[Condition], column: str) -> Iterator[tuple[Condition, ...]]:

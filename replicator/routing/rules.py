@@ -16,7 +16,7 @@ from replicator.tree import Hole, Leaf, Source, Text
 
 if TYPE_CHECKING:
     from replicator.expander.islands import Island
-    from replicator.routing.partitions import Ownership
+    from replicator.routing.partitions import Line, Ownership
 
 
 class Test(NamedTuple):
@@ -205,10 +205,11 @@ _NOWHERE = Place("", 0, 0, 0, 0)
 
 
 class Keyed(NamedTuple):
-    """What a rule has of a Partition: the stage whose keys it is for; empty where it is for all other keys."""
+    """What a rule has of a Partition: the stage and the lines whose keys it is for; none of all other keys' rule."""
 
     ownership: Ownership
-    stage: str
+    stage: str = ""
+    lines: Sequence[Line] = ()
 
 
 class Rule(NamedTuple):

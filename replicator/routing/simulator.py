@@ -196,8 +196,9 @@ def _key(request: Request, rule: Rule, keyed: Keyed) -> Key:
     stages = [stage for stage in owned.stages if not keyed.stage or stage.name == keyed.stage]
     keys = [key for stage in stages for key in key_of(stage.source, request)]
     for key in keys:
-        line = owned.line_of(keyed.stage, key)
-        if line is not None:
+        for line in keyed.lines:
+            if not line.share.has(key):
+                continue
             phase = line.move.phase if line.move is not None else ""
             return Key(owned.name, key, line.field, f"{line.field}: {line.written}", line.place, phase)
     return Key(owned.name, keys[0] if keys else "", "otherwise", "otherwise", rule.place, "")
