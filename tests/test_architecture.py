@@ -134,8 +134,8 @@ TABLE: dict[str, str] = {
     " sources tree",
     "routing.string_prefixes": "routing.rules tree",
     "routing.header_values": "tree",
-    "routing.partitions": "diagnostics expander.islands expander.members model parser.source ranges routing.requests"
-    " routing.shares routing.texts",
+    "routing.partitions": "diagnostics expander.islands expander.members model names parser.source ranges"
+    " routing.requests routing.shares routing.texts",
     "routing.moves": "diagnostics ranges routing.partitions routing.shares",
     "routing.partition_rules": "diagnostics expander.islands expander.members model routing.partitions routing.rules"
     " routing.share_patterns routing.shares tree",

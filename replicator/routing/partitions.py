@@ -11,10 +11,11 @@ from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.expander.islands import Island, Plan, SetPlan, island_place
 from replicator.expander.members import natural
 from replicator.model import KeySource, Move, Partition, Project
+from replicator.names import PATH
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
 from replicator.ranges import Range
-from replicator.routing.requests import Request
+from replicator.routing.requests import Request, normal
 from replicator.routing.shares import Share, disjoint, is_empty, label_of, of_keys, segment_of, size, without
 from replicator.routing.texts import is_header
 
@@ -65,11 +66,6 @@ class Ownership(NamedTuple):
         lines = (line for stage in self.stages for line in stage.lines)
         named = [island for line in lines for island in (line.island, line.mirror, line.origin)]
         yield from {island.path: island for island in named if island is not None}.values()
-
-    def line_of(self, stage: str, key: str) -> Line | None:
-        """The line of a stage that a key is in."""
-        lines = next((one.lines for one in self.stages if one.name == stage), ())
-        return next((line for line in lines if line.share.has(key)), None)
 
 
 def resolve(project: Project, plan: Plan) -> tuple[dict[str, Ownership], list[Diagnostic]]:
@@ -231,12 +227,7 @@ class _Resolver:
         """The lines of a map of keys to islands."""
         if table is None or self.model.key is None:
             return
-        if len(table.items) > MAX_KEYS:
-            message = f"a map of {len(table.items):,} keys; a proxy's routes hold at most {MAX_KEYS:,}"
-            hint = "hex (digits of a uniform key, as a UUID) or buckets (that the edge computes); pin single keys"
-            spec = self.model.node.items["spec"]
-            assert isinstance(spec, MappingNode)
-            self.say("R0718", message, spec.key_place(field), hint)
+        if self.too_many(len(table.items), field, "a map"):
             return
         folded = self.model.key.kind == "hostLabel"
         first: dict[str, Place] = {}
@@ -247,12 +238,20 @@ class _Resolver:
                 self.say("R0706", f"{problem[0]}: `{key}`", place, problem[1])
             known = key.lower() if folded else key
             if first.setdefault(known, place) is not place:
-                self.say(
-                    "R0714", f"the key `{key}` is written twice: hosts are the same in upper and lower case", place
-                )
+                message = f"the key `{key}` is written twice: hosts are the same in upper and lower case"
+                self.say("R0714", message, place, "keep one of them", Related("the other line", first[known]))
             island = self.island(node.text, node.place)
             if island is not None:
                 yield Line(field, f"{key}: {node.text}", place, of_keys([key], folded), island)
+
+    def too_many(self, number: int, field: str, what: str) -> bool:
+        if number > MAX_KEYS:
+            message = f"{what} of {number:,} keys; a proxy's routes hold at most {MAX_KEYS:,}"
+            hint = "hex (digits of a uniform key, as a UUID) or buckets (that the edge computes); pin single keys"
+            spec = self.model.node.items["spec"]
+            assert isinstance(spec, MappingNode)
+            self.say("R0718", message, spec.key_place(field), hint)
+        return number > MAX_KEYS
 
     def numbered(self, field: str, table: MappingNode, template: Share, number: int) -> Iterator[Line]:
         """The lines of a table of islands to digits or buckets, of which there are so many."""
@@ -278,9 +277,11 @@ class _Resolver:
     # Moves
 
     def moved(self, stages: list[Stage]) -> list[Stage]:
-        """The stages with what moves say: who serves, and who gets copies."""
+        """The stages with what moves say: who serves, and who gets copies. Single keys come last: they may be pins."""
         first: list[tuple[Share, Move]] = []
-        for move in self.model.moves:
+        if self.too_many(sum(len(one.keys) for one in self.model.moves), "moves", "moves"):
+            return stages
+        for move in sorted(self.model.moves, key=lambda one: bool(one.keys)):
             origin = self.island(move.origin.text, move.origin.place)
             target = self.island(move.target.text, move.target.place)
             if origin is None or target is None:
@@ -300,6 +301,9 @@ class _Resolver:
             folded = key.kind == "hostLabel"
             for scalar in move.keys:
                 share = of_keys([scalar.text], folded)
+                if problem := _illegal(key, scalar.text):
+                    self.say("R0706", f"{problem[0]}: `{scalar.text}`", scalar.place, problem[1])
+                    continue
                 stages = self.part(stages, move, share, scalar, origin, target, first)
             return stages
         node = move.hex or move.buckets
@@ -372,6 +376,11 @@ class _Resolver:
         owner = None
         if share.kind == "keys" and table.name in ("hex", "buckets") and table.source == self.model.key:
             owner = next((line for line in table.lines if line.share.has(key)), None)
+        if owner is not None and owner.move is not None:
+            self.say(
+                "R0715", f"`{node.text}` is in two moves", node.place, "", Related("the other", owner.move.node.place)
+            )
+            return stages
         if owner is None or owner.island is not origin:
             message = f"`{node.text}` is not `{origin.path}`'s"
             related = (Related(f"it is `{owner.island.path}`'s, by this line", owner.place),) if owner else ()
@@ -414,13 +423,13 @@ _HINTS = {
     "header": "a header's value has no control characters, and no spaces around it",
     "query": "as it stands in the URL: percent-encoded",
     "hostLabel": "letters, digits and `-`",
-    "pathSegment": "as it stands in the path: percent-encoded, without `/`",
+    "pathSegment": "as proxies normalise it: percent-encoded as in a%20b, but for A-Z, a-z, 0-9 and -._~; no `/`",
 }
 _NOT_IN: Mapping[str, Callable[[str], bool]] = {
     "header": lambda key: key != key.strip() or any(ord(character) < 32 or ord(character) == 127 for character in key),
-    "query": lambda key: any(ord(character) <= 32 or character in "&#" for character in key),
+    "query": lambda key: re.fullmatch(r"[!-~]+", key) is None or "&" in key or "#" in key,
     "hostLabel": lambda key: _LABEL.fullmatch(key) is None,
-    "pathSegment": lambda key: any(ord(character) <= 32 or character in "/?#" for character in key),
+    "pathSegment": lambda key: "/" in key or bool(PATH.problem(f"/{key}")) or normal(f"/{key}") != f"/{key}",
 }
 
 
