@@ -102,11 +102,12 @@ def static_bootstrap(
     route_config: Mapping[str, Any] = MappingProxyType({}),
     *,
     merge_slashes: bool = False,
+    largest_regex: int = 1024,
 ) -> dict[str, Any]:
     """Wraps virtual hosts (config.route.v3.VirtualHost) and one-endpoint clusters into a bootstrap for Envoy.
 
     `route_config` has further fields of the RouteConfiguration. Paths are normalized; slashes are merged only if the
-    provider does so, which Gloo and Istio do not.
+    provider does so, which Gloo and Istio do not. `largest_regex` counts instructions of RE2: 100 of Envoy by itself.
     """
     names = {"fault": "HTTPFault", "cors": "Cors", "router": "Router"}
     manager = {
@@ -125,11 +126,13 @@ def static_bootstrap(
     }
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
     listener = {"name": "http", "address": _address(LOOPBACK, listen_port), "filter_chains": [chain]}
+    runtime = {"name": "static", "static_layer": {"re2.max_program_size.error_level": largest_regex}}
     return {
+        "layered_runtime": {"layers": [runtime]},
         "static_resources": {
             "listeners": [listener],
             "clusters": [_cluster(name, endpoint) for name, endpoint in sorted(clusters.items())],
-        }
+        },
     }
 
 

@@ -100,7 +100,11 @@ def bootstrap(
     # Istio allows answers of 1 MB, Envoy by itself of 4 KB.
     route_config = {"max_direct_response_body_size_bytes": 1024 * 1024, "ignore_port_in_host_matching": True}
     return envoy.static_bootstrap(
-        list(translation.virtual_hosts()), translation.clusters, listen_port, route_config=route_config
+        list(translation.virtual_hosts()),
+        translation.clusters,
+        listen_port,
+        route_config=route_config,
+        largest_regex=32768,
     )
 
 

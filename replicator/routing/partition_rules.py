@@ -20,8 +20,9 @@ from replicator.tree import Text
 # their own limits; those that we know of take 1,000 and more.
 _PROGRAM = {"istio": 32768}
 _USUAL_PROGRAM = 1024
-# Characters, and matches of a rule: the CRD of HTTPRoute.
-_LENGTHS = {"header": 4096, "hostLabel": 4096, "query": 1024, "pathSegment": 1024}
+# Characters of one: Istio's validation (validateStringRegexp), and the CRD of HTTPRoute, as matches of a rule.
+_IN_HTTP_ROUTE = {"header": 4096, "hostLabel": 4096, "query": 1024, "pathSegment": 1024}
+_LENGTHS = {"istio": dict.fromkeys(_IN_HTTP_ROUTE, 1024), "gateway-api": _IN_HTTP_ROUTE, "kgateway": _IN_HTTP_ROUTE}
 _GATEWAY_API = ("gateway-api", "kgateway")
 _MATCHES = 64
 # Headers that every request has; the second by the proxy itself, which is Envoy.
@@ -50,7 +51,10 @@ def parts(owned: Ownership, base: Sequence[tuple[Condition, Place]], column: str
         fitting = [_fits(stage.source, condition, place, say) for condition, place in base]  # all are told of
         if not all(fitting):
             continue
-        first = number == 0 and len(owned.stages) > 1
+        later = owned.stages[number + 1 :]
+        first = number == 0 and bool(later)
+        # A longer prefix does not win over a regular expression of Gateway API.
+        plain = column not in _GATEWAY_API or all(one.source.kind != "pathSegment" for one in later)
         groups: dict[tuple[str, str], list[Line]] = {}
         for line in stage.lines:
             groups.setdefault((line.island.path, line.mirror.path if line.mirror else ""), []).append(line)
@@ -61,7 +65,7 @@ def parts(owned: Ownership, base: Sequence[tuple[Condition, Place]], column: str
             made = [
                 _alone(one, first, column)
                 for condition, _ in base
-                for one in _narrowed(condition, stage.source, share, limits(column, stage.source), say)
+                for one in _narrowed(condition, stage.source, share, limits(column, stage.source), plain, say)
             ]
             names = [*(["pins"] if first else []), island.name, *(["to", mirror.name] if mirror else [])]
             for part, conditions in enumerate(_chunks(made, column)):
@@ -72,7 +76,7 @@ def parts(owned: Ownership, base: Sequence[tuple[Condition, Place]], column: str
 def limits(column: str, source: KeySource) -> Limits:
     """What the proxies of a provider take at a place of the request."""
     program = _PROGRAM.get(column, _USUAL_PROGRAM)
-    return Limits(program, _LENGTHS[source.kind]) if column in _GATEWAY_API else Limits(program)
+    return Limits(program, _LENGTHS[column][source.kind]) if column in _LENGTHS else Limits(program)
 
 
 def _fits(source: KeySource, condition: Condition, place: Place, say: Say) -> bool:
@@ -101,10 +105,12 @@ def _path(content: Text) -> str:
     return "".join(part for part in content if isinstance(part, str))
 
 
-def _narrowed(condition: Condition, source: KeySource, share: Share, bounds: Limits, say: Say) -> Iterator[Condition]:
-    """A condition for requests whose key is in a share."""
+def _narrowed(
+    condition: Condition, source: KeySource, share: Share, bounds: Limits, plain: bool, say: Say
+) -> Iterator[Condition]:
+    """A condition for requests whose key is in a share; with `plain` a path of one key is a prefix, where it can be."""
     if source.kind == "pathSegment":
-        yield from _segments(condition, source, share, bounds, say)
+        yield from _segments(condition, source, share, bounds, plain, say)
         return
     frame = of_label(source.number) if source.kind == "hostLabel" else WHOLE
     label = source.number if source.kind == "hostLabel" else 0
@@ -127,19 +133,19 @@ def _with(tests: tuple[Test, ...], test: Test) -> tuple[Test, ...]:
     return tuple(sorted((*tests, test), key=lambda one: one.name))
 
 
-def _segments(condition: Condition, source: KeySource, share: Share, bounds: Limits, say: Say) -> Iterator[Condition]:
-    """A path below the condition's prefix; of one key right below it, a longer prefix."""
+def _segments(
+    condition: Condition, source: KeySource, share: Share, bounds: Limits, plain: bool, say: Say
+) -> Iterator[Condition]:
+    """A path below the condition's prefix; with `plain`, of one key right below it, a longer prefix."""
     prefix, number = _path(condition.path), source.number
     depth = len([step for step in prefix.split("/") if step])
     for piece in pieces(share, of_segment(prefix, number), bounds):
-        if len(piece.share.values) == 1 and number == depth + 1:
+        if plain and len(piece.share.values) == 1 and number == depth + 1:
             path = f"{prefix.rstrip('/')}/{next(iter(piece.share.values))}"
             yield condition._replace(path=(path,))
             continue
-        if piece.size > bounds.program:  # of one key, or range: it is the prefix or the key that is long
-            message = (
-                f"one key takes a regular expression of {piece.size:,} instructions; proxies take {bounds.program:,}"
-            )
+        if piece.size > bounds.program or len(piece.regex) > bounds.length:  # of one key, or range
+            message = "one key below this path takes a larger regular expression than proxies do"
             say("R0708", message, source.place, "a segment nearer to a shorter prefix, and shorter keys")
             return
         segment = Segment(prefix, number, piece.share)

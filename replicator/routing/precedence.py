@@ -277,6 +277,8 @@ class _Compiler:
             return _Verdict(tie=True)
         if both is None:
             return _Verdict(problem="no one match says both, for a regular expression is in the way")
+        if _rank(both) < _rank(its):
+            return _Verdict(problem="the later one's regular expression of paths wins over a prefix")
         narrowed = _narrowed(match, both)
         if narrowed is None:
             return _Verdict(problem="a regular expression has no prefix that could be rewritten")
