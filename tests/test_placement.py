@@ -258,7 +258,8 @@ def test_requirements_are_added_to_the_authors(own: Object | None, some: list[Ob
     placement = {**ABC, "nodes": {"pool": "cells", "disk": "a"}}
     (placed,) = pods(objects(project(of_type, placement, islands={"eu": {"zone": zone}}), strict=False))
     wanted = {ZONE: zone, "pool": "cells", "disk": "a"}
-    for node in [*some, *({**node, **wanted} for node in some)]:
+    elsewhere = [{**node, **wanted, key: "other"} for node in some for key in wanted]
+    for node in [*some, *({**node, **wanted} for node in some), *elsewhere]:
         asked = all(node.get(key) == value for key, value in wanted.items())
         assert admits(placed.spec["affinity"], node) == (admits(own, node) and asked)
 
@@ -274,6 +275,23 @@ def test_without_an_affinity_there_is_one_term() -> None:
     affinity = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": expressions}]}}}
     assert placed.spec["affinity"] == affinity
     assert placed.spec.keys() == {"containers", "affinity"}
+
+
+def test_each_of_the_authors_terms_gets_the_requirement() -> None:
+    usb: Object = {"matchExpressions": [{"key": "usb", "operator": "In", "values": ["3"]}]}
+    by_name: Object = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}
+    own = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [usb, by_name, {}]}}}
+    documents = project({"units": {"api": unit(pod={"affinity": own})}}, ABC, islands={"eu": {"zone": "a"}})
+    (placed,) = pods(objects(documents))
+    zone = {"key": ZONE, "operator": "In", "values": ["a"]}
+    assert placed.spec["affinity"]["nodeAffinity"][REQUIRED]["nodeSelectorTerms"] == [
+        {"matchExpressions": [*usb["matchExpressions"], zone]},
+        {**by_name, "matchExpressions": [zone]},
+        {},
+    ]
+    for labels in ({"usb": "3", "name": "n2"}, {"name": "n1"}):
+        assert not admits(placed.spec["affinity"], {**labels, ZONE: "b"})
+        assert admits(placed.spec["affinity"], {**labels, ZONE: "a"})
 
 
 def test_the_authors_preferences_stay() -> None:
