@@ -190,7 +190,7 @@ def _nothing(objects: Iterable[Manifest], workloads: Sequence[Workload]) -> Iter
     selectors = [
         (manifest, selector)
         for manifest in objects
-        if (manifest.origin.layer == "resource" and not manifest.once) or manifest.kind == "PodDisruptionBudget"
+        if (manifest.origin.layer == "resource" and not manifest.once) or _is_added(manifest)
         for selector in _all_selectors(manifest)
     ]
     for manifest, selector in selectors:
@@ -198,6 +198,11 @@ def _nothing(objects: Iterable[Manifest], workloads: Sequence[Workload]) -> Iter
             message = f"the {manifest.kind} `{manifest.local}` selects no pods of the island"
             hint = "its labels are those of a pod template in the island; if an operator makes the pods, all is well"
             yield Diagnostic("R0614", message, selector.place, hint=hint, severity="warning")
+
+
+def _is_added(manifest: Manifest) -> bool:
+    """Whether an object is a budget of the Set's `disruption`: a patch may have led it away from its pods."""
+    return manifest.kind == "PodDisruptionBudget" and manifest.origin.layer == "set"
 
 
 def _all_selectors(manifest: Manifest) -> Iterator[Selector]:

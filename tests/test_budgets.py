@@ -230,6 +230,15 @@ def test_a_patched_selector_without_its_budget_is_told() -> None:
     assert "the PodDisruptionBudget `api` selects no pods" in found.message
 
 
+def test_nothing_is_said_of_a_budget_that_is_shared() -> None:
+    """What it selects is not in any one island."""
+    selector = {"matchLabels": {"app": "front"}}
+    shared = manifest("PodDisruptionBudget", "all", {"minAvailable": 1, "selector": selector}, "policy/v1")
+    documents = project({"resources": [workload("Deployment", "front", replicas=3)]}, shared=[shared])
+    del documents[1]["spec"]["disruption"]
+    assert compiled(documents).diagnostics == []
+
+
 # What is not allowed
 
 
