@@ -184,7 +184,7 @@ class _Binder:
         context = self.context_of(self.decisions.known[values] if not implementation else {})
         made = placement_emitter.placed(context, _emitted(context, implementation))
         made += list(policies_emitter.emit(context, self.isolation, signature, made)) if not implementation else []
-        made += budgets_emitter.emit(context, made)
+        made += budgets_emitter.emit(context, made, self.shared_objects.values())
         if self.plan.own_namespaces and not context.pods:
             made += island_emitter.emit_namespace(context)
         for patches in (self.plan.model.patches, self.patches.get(mark, ())):
@@ -266,7 +266,7 @@ class _Binder:
         values = self.decisions.known[self.shape(self.first).split("\n", 3)[3]]
         context = self.context_of(values)
         made = placement_emitter.placed(context, list(pods_emitter.emit_set(context)))
-        made += budgets_emitter.emit(context, made)
+        made += budgets_emitter.emit(context, made, self.shared_objects.values())
         made, used, wanted = patching.apply(context, self.plan.model.patches, made)
         _promote(self.decisions, wanted)
         self.found += patching.unused(self.plan.model.patches, used | self.used, made)

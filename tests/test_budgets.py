@@ -230,6 +230,14 @@ def test_a_patched_selector_without_its_budget_is_told() -> None:
     assert "the PodDisruptionBudget `api` selects no pods" in found.message
 
 
+@pytest.mark.parametrize(("scope", "number"), [("prefix", 1), ("namespace", 2)])
+def test_a_shared_budget_is_one_too_where_it_reaches(scope: str, number: int) -> None:
+    selector = {"matchLabels": {"app": "front"}}
+    shared = manifest("PodDisruptionBudget", "all", {"minAvailable": 1, "selector": selector}, "policy/v1")
+    resources = [workload("Deployment", "front", replicas=3)]
+    assert len(budgets(project({"resources": resources}, shared=[shared], scope=scope))) == number
+
+
 def test_nothing_is_said_of_a_budget_that_is_shared() -> None:
     """What it selects is not in any one island."""
     selector = {"matchLabels": {"app": "front"}}

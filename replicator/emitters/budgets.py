@@ -5,7 +5,7 @@ https://kubernetes.io/docs/tasks/run-application/configure-pdb/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from replicator.context import Context
 from replicator.emitters import labels
@@ -17,22 +17,25 @@ _LIMITS = ("minAvailable", "maxUnavailable")
 _POLICY = "unhealthyPodEvictionPolicy"
 
 
-def emit(context: Context, objects: Sequence[Manifest]) -> Iterator[Manifest]:
+def emit(context: Context, objects: Sequence[Manifest], shared: Iterable[Manifest] = ()) -> Iterator[Manifest]:
     """Budgets for the workloads among an island's objects (or those of a Set of pods), each called like its workload.
 
-    Pods that a budget of the author's own selects get none: the eviction API refuses a pod that two of them select.
+    Pods that a budget of the author's own selects, of the island or `shared`, get none: the eviction API refuses a pod
+    that two of them select.
     """
     given = context.plan.root.model.disruption
     if given is None:
         return
-    own = [found for one in objects if one.kind == "PodDisruptionBudget" and (found := selector_of(one)) is not None]
+    authors = [one for one in (*objects, *shared) if one.kind == "PodDisruptionBudget"]
+    own = [(one.namespace, found) for one in authors if (found := selector_of(one)) is not None]
     origin = Origin(given.place, "set")
     limits = {field: Leaf(node.data, Origin(node.place, "set")) for field, node in given.items.items()}
     for one in objects:
         selector = at(one.body, "spec", "selector")
         if full_kind(one.api_version, one.kind) not in REPLICATED or not isinstance(selector, Map):
             continue
-        if any(budget.selects(workload.labels) for workload in workloads_of(one) for budget in own):
+        near = [budget for namespace, budget in own if namespace == one.namespace]
+        if any(budget.selects(workload.labels) for workload in workloads_of(one) for budget in near):
             continue
         marks = at(one.body, "metadata", "labels")
         spec = {
