@@ -53,7 +53,7 @@ TABLE: dict[str, str] = {
     "check.naming": "check.project diagnostics kinds model names parser.source",
     "check.types": "check.project diagnostics model names parser.source",
     "check.sets": "check.project check.types diagnostics model names parser.source",
-    "check.isolation": "diagnostics model names parser.source",
+    "check.isolation": "diagnostics model names parser.source scope",
     "check.expressions": "check.project diagnostics expression.template model parser.source scope",
     "check.routings": "diagnostics model parser.source",
     "check.partitions": "diagnostics model parser.source",

@@ -12,6 +12,7 @@ from replicator import names
 from replicator.diagnostics import Diagnostic, Related
 from replicator.model import IslandSet, Project
 from replicator.parser.source import Mapping, Node, Scalar, Sequence
+from replicator.scope import scalars
 
 _SELECTORS = ("namespaceSelector", "podSelector")
 
@@ -22,7 +23,7 @@ def isolation(project: Project) -> Iterator[Diagnostic]:
         allowed = island_set.allow.items.values() if island_set.allow is not None else ()
         for peers in allowed:
             for peer in peers.items if isinstance(peers, Sequence) else ():
-                if isinstance(peer, Mapping):
+                if isinstance(peer, Mapping) and not any(scalars(peer)):  # expressions in it are refused as such
                     yield from _peer(peer)
 
 
