@@ -104,7 +104,7 @@ class Isolation:
             return []
         if own or link.reach == "own":
             return [""]
-        named = link.scope if link.reach == "same" else link.caller
+        named = link.caller
         if outer is None and named.above is None:
             return [named.path]
         if named.above is outer:
@@ -135,8 +135,7 @@ class Isolation:
             return True
         if link.reach == "own" or outer is None:
             return False
-        named = link.scope if link.reach == "same" else link.caller
-        return link.reach == "same" if link.scope is outer else named.above is not outer
+        return link.reach == "same" if link.scope is outer else link.caller.above is not outer
 
     def tells_apart(self, plan: SetPlan) -> bool:
         """Whether islands of a Set differ in who calls them."""

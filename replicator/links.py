@@ -45,7 +45,8 @@ class Link(NamedTuple):
     """Islands that call others: those of `caller` a Service of those of `target`.
 
     The call is read in the islands of `scope`: the callers themselves, or those around them, where a Type gives its
-    inner Sets an address as a parameter. `reach` says whom it names, seen from such an island: itself (`own`), the
+    inner Sets an address as a parameter (its own, or that of another inner Set, for the expressions of parameters know
+    no others). `reach` says whom it names, seen from such an island: itself (`own`), the
     island of the `same` key, that of `key`, or `all`. `service` is a name within the island, `port` the name or number
     of one of the Service's ports, or empty for all of them.
     """

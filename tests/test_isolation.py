@@ -435,6 +435,33 @@ def test_pods_reach_what_is_declared_and_nothing_else(project: Project) -> None:
     judge(project)
 
 
+# Each kind of link once, whatever chance brings
+
+
+def world(own_namespaces: bool) -> list[Set]:
+    """Regions with cells (`x`) that hold rooms (`z`), and with stores (`s`); and what is beside them."""
+    made = Set("w", ("0", "1"), "one", own_namespaces, strict=True, deny=True)
+    made.inner = [Set("x", ("0", "1"), around=made), Set("s", ("0", "1"), around=made)]
+    made.inner[0].inner = [Set("z", ("1",), around=made.inner[0])]
+    return [made, Set("b", ("0", "1"), "two", strict=True, deny=True)]
+
+
+def kinds() -> Iterator[Any]:
+    """Links to one port, between Sets in namespaces of their own where that makes a difference."""
+    for own in (False, True):
+        for number, link in enumerate(possible(world(own))):
+            apart = not own or link.caller.root is not link.target.root
+            if link.port == "http" and link.by != "env" and apart:
+                names = "-".join((link.caller.name, link.target.name, link.reach))
+                yield pytest.param(own, number, id=f"{names}{'-apart' if own else ''}")
+
+
+@pytest.mark.parametrize(("own", "number"), list(kinds()))
+def test_each_kind_of_link(own: bool, number: int) -> None:
+    sets = world(own)
+    judge(Project(sets, [possible(sets)[number]], "", []))
+
+
 # By hand
 
 LEDGER = type_of("ports: {grpc: {unit: api, port: grpc}}\nunits: {api: {image: l, ports: {grpc: 9000}}}", "ledger")
@@ -466,6 +493,23 @@ def test_one_island_more_changes_no_policy_of_another() -> None:
 
     assert built(1) == built(3)
     assert len(built(1)) == 6
+
+
+def test_a_value_that_is_only_handed_on_is_no_call_of_who_hands_it_on() -> None:
+    cell = type_of("params: {a: {type: string}}\nunits: {web: {image: w, env: {A: '{{ params.a }}'}}}", "cell")
+    region = type_of(
+        """
+        let: {own: "{{ address('api', 'http') }}", ledger: "{{ address(set='ledger') }}"}
+        units: {api: {image: a, ports: {http: 80}}}
+        sets: {cell: {type: cell, replicas: 1, params: {a: "{{ let.own }}"}}}
+        """
+    )
+    ledger = set_of(f"replicas: 1\n{HERMIT}", "ledger", "l", "ledger")
+    objects = compiled(LEDGER, cell, region, ledger, set_of(f"replicas: 1\n{HERMIT}"))
+    assert "ledger-0-api-ingress" not in policies(objects)
+    assert callers(objects, "shop-0-api-ingress") == [
+        {"podSelector": {"matchLabels": {"replicator.dev/set": "shop-0-cell"}}}
+    ]
 
 
 def test_a_link_to_one_key_opens_that_island_alone() -> None:

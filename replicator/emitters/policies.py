@@ -19,7 +19,7 @@ from replicator.names import LABEL_VALUE_RULE
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node
 from replicator.parser.source import Sequence as SequenceNode
-from replicator.sources import Around, Atom, Elsewhere, Within, assemble
+from replicator.sources import Around, Elsewhere, Within, assemble
 from replicator.tree import Hole, Leaf, List, Manifest, Map, Origin, Text, Tree, at, leaf, mapping, text, tree
 
 NAMESPACE = "kubernetes.io/metadata.name"  # a label that every namespace has
@@ -163,8 +163,7 @@ def _caller(target: SetPlan, link: Link, names: list[str]) -> Tree:
         label = labels.ISLAND if scope is caller else labels.SET
         tail = () if scope is caller else (f"-{caller.model.name}",)
     elif link.reach == "same":
-        label = _label_of(caller) if scope is caller else labels.SET
-        tail = text("-", ISLAND_KEY, "" if scope is caller else f"-{caller.model.name}")
+        label, tail = _label_of(caller), ("-", ISLAND_KEY)
     values = [_judged(text(around, name, tail)) for name in names]
     spaces = _namespaces(target, link, values)
     return tree({"namespaceSelector": spaces, "podSelector": _one_of(label, values, Origin(link.place, "type"))})
@@ -287,11 +286,9 @@ def _called(context: Context, isolation: Isolation) -> list[dict[str, Any]]:
 
 def _target(context: Context, link: Link, service: Manifest) -> dict[str, Any]:
     """The pods behind a Service of the islands that a link leads to."""
-    target, scope = link.target, link.scope
+    target = link.target
     origin = Origin(link.place, "type")
     key: Text = (link.key,) if link.key else (ISLAND_KEY,)
-    if scope is not link.caller and not link.key:
-        key = (Hole("label", Atom(("parent", "key"))),)
     around = Hole("name", Around(target.above)) if target.above is not None else ""
     of_set = text(around, f"-{target.model.name}") if around else (target.path,)
     name = _judged(text(of_set, "-", key)) if link.reach != "own" else (Hole("name", Around(target)),)
