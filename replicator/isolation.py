@@ -71,6 +71,7 @@ class Isolation:
         self._services = services
         self._known: dict[str, Sequence[Manifest]] = {}
         self._beneath: dict[tuple[str, str], Mapping[str, list[str]]] = {}
+        self._apart: dict[str, list[Link]] = {}
 
     def into(self, plan: SetPlan) -> list[Link]:
         """The links by which islands of a Set are called."""
@@ -137,15 +138,22 @@ class Isolation:
             return False
         return link.reach == "same" if link.scope is outer else link.caller.above is not outer
 
+    def _differing(self, plan: SetPlan) -> list[Link]:
+        """The links whose callers are another list for each island of a strict Set."""
+        if not is_strict(plan):
+            return []
+        if plan.path not in self._apart:
+            self._apart[plan.path] = list(filter(self.differs, self.into(plan)))
+        return self._apart[plan.path]
+
     def tells_apart(self, plan: SetPlan) -> bool:
         """Whether islands of a Set differ in who calls them."""
-        return is_strict(plan) and any(map(self.differs, self.into(plan)))
+        return bool(self._differing(plan))
 
     def signature(self, island: Island) -> str:
         """What the structure of an island's policies depends on: its lists of callers, in the order of the links."""
-        if not self.tells_apart(island.plan):
-            return ""
-        return json.dumps([self.callers(link, island) for link in self.into(island.plan) if self.differs(link)])
+        links = self._differing(island.plan)
+        return json.dumps([self.callers(link, island) for link in links]) if links else ""
 
     def lists(self, plan: SetPlan, signature: str) -> Iterator[tuple[Link, list[str]]]:
         """The links into the islands of a Set of one signature, with the names of their callers."""

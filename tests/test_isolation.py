@@ -672,6 +672,7 @@ def test_the_provider_of_the_command_line_counts() -> None:
         "routes: [{to: {island: ledger/eu}}]",
         "each: ledger\nhosts: ['{{ island.key }}.example.com']\nroutes: [{}]",
         "routes: [{to: {service: shop/own}, port: 80, mirror: {island: ledger/us}}]",
+        "routes: [{to: {partition: tenants}}]",
         "params: {key: {type: string, default: eu}}\nroutes: [{to: {island: 'ledger/{{ params.key }}'}}]",
     ],
 )
@@ -679,7 +680,8 @@ def test_every_way_to_lead_to_a_set_lets_the_proxies_in(routes: str) -> None:
     text = routing(routes)
     if "each: ledger" in routes:
         text = text.replace("  hosts: [a.example.com]\n", "")
-    objects = compiled_routes(STRICT, text)
+    keys = "set: ledger\nkey: {header: x-tenant}\nkeys: {acme: eu, globex: us}\notherwise: {respond: 421}"
+    objects = compiled_routes(STRICT, text, document("Partition", "tenants", keys))
     assert len(callers(objects, "ledger-eu-api-ingress")) == len(callers(objects, "ledger-us-api-ingress")) == 1
 
 

@@ -63,7 +63,7 @@ def _led_to(routing: Routing, plan: Plan, partitions: Mapping[str, Partition]) -
             yield destination.target.text, port
         elif destination.kind == "island" and (island := plan.island(texts.static(destination.target))) is not None:
             yield island.plan.path, port
-        elif destination.kind == "partition" and (one := partitions.get(destination.target.text)) is not None:
+        elif destination.kind == "partition" and (one := partitions.get(texts.static(destination.target))) is not None:
             yield one.set.text, port
 
     for route in routing.routes:
