@@ -103,6 +103,12 @@ def files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Files:
             "cart: 3 → 6 islands\n+ cart/3 in zone b\n+ cart/4 in zone a\n+ cart/5 in zone b\n",
         ),
         (
+            HEAD + "  replicas: 2\n  placement: {zones: [a, b], assigned: {a: 0-2}}\n",  # a zone is there before
+            "4",
+            HEAD + "  replicas: 4\n  placement: {zones: [a, b], assigned: {a: 0-2, b: 3}}\n",
+            "cart: 2 → 4 islands\n+ cart/2 in zone a\n+ cart/3 in zone b\n",
+        ),
+        (
             HEAD + "  replicas: 0\n  placement: {zones: [a, b]}\n",
             "2",
             HEAD + '  replicas: 2\n  placement: {zones: [a, b], assigned: {a: "0", b: "1"}}\n',
@@ -216,6 +222,14 @@ def test_a_set_inside_islands_changes_in_all_of_them(files: Files) -> None:
     assert files.run(after, "region/cell", "3")[1].startswith("23: R0812 a key is never used again")
     code, _, after = files.run(after, "region/cell", "3", "--reuse")
     assert (code, after) == (0, text + "  removed: {}\n")
+
+
+def test_islands_of_another_implementation_hold_no_sets(files: Files) -> None:
+    text = TYPE + REGION + REGIONS.replace("us: {}", "us: {implementation: vm}")
+    code, told, after = files.run(text, "region/cell", "2")
+    assert code == 0
+    assert told.startswith("region/cell: 3 → 2 islands in each of 1\n")
+    assert after.endswith("  removed:\n    eu/cell/2: {data: retain}\n")
 
 
 def test_keys_of_islands_inside_islands(files: Files) -> None:

@@ -196,10 +196,9 @@ def _islands(project: Project, outer: IslandSet, steps: tuple[str, ...]) -> Iter
     known = members(project, "/".join(steps))
     if known is None:
         message = f"which islands `{'/'.join(steps)}` has is not known from these files"
-        raise Refused(
-            Diagnostic("R0812", message, outer.metadata.name_node.place, hint="name all files of the project")
-        )
-    for key in known:
+        place = outer.metadata.name_node.place
+        raise Refused(Diagnostic("R0812", message, place, hint="name all files of the project"))
+    for key in (key for key, one in known.items() if not one.implementation):  # another one holds no Sets
         first, *rest = key.split("/")
         yield "/".join([first, *(part for pair in zip(steps[1:], rest, strict=True) for part in pair)])
 
@@ -304,14 +303,13 @@ def _zones(scaled: _Set, keys: Sequence[str], came: Sequence[str]) -> dict[str, 
     if not zones:
         return {}
     if scaled.model.islands is not None:
-        taken = [
-            entry.data.get("zone") for entry in scaled.model.islands.items.values() if isinstance(entry, MappingNode)
-        ]
-        taken = [zone for zone in taken if zone]
-    else:
-        there = set(keys)
-        taken = [zone for zone, having in _assignment(scaled).items() for key in having if key in there]
-    return dict(zip(came, levelled(zones, taken), strict=False))
+        entries = [entry for entry in scaled.model.islands.items.values() if isinstance(entry, MappingNode)]
+        taken = [entry.data["zone"] for entry in entries if "zone" in entry.items]
+        return dict(zip(came, levelled(zones, taken), strict=False))
+    known = {key: zone for zone, having in _assignment(scaled).items() for key in having}
+    made = {key: known[key] for key in came if key in known}  # somebody has thought of them before
+    taken = [*(known[key] for key in keys if key in known), *made.values()]
+    return made | dict(zip((key for key in came if key not in known), levelled(zones, taken), strict=False))
 
 
 def _assignment(scaled: _Set) -> dict[str, list[str]]:
@@ -338,9 +336,10 @@ def _assigned(scaled: _Set, keys: Sequence[str], zones: Mapping[str, str], went:
     before = _assignment(scaled) if zones or went else {}
     gone = set(went)
     after = {zone: [key for key in having if key not in gone] for zone, having in before.items()}
+    known = {key for having in before.values() for key in having}
     for key, zone in zones.items():
-        if key not in after.setdefault(zone, []):
-            after[zone].append(key)
+        if key not in known:
+            after.setdefault(zone, []).append(key)
     return {
         (*scaled.path, "placement", "assigned", zone): ranges.as_text(ranges.of_numbers(map(int, having)))
         if having
