@@ -104,7 +104,8 @@ class Outputs:
         self._contents[file] = content
         line = 0
         for text in _documents(content):
-            self._before.setdefault(text, _Document(file, line))
+            if not text.isspace():
+                self._before.setdefault(text, _Document(file, line))
             line += text.count(b"\n")
 
     def now(self, content: bytes) -> None:
@@ -148,6 +149,9 @@ def _documents(content: bytes) -> Iterator[bytes]:
     first, _, rest = content.partition(b"\n")
     if first.startswith(b"{") and first.rstrip().endswith(b"}") and rest.lstrip()[:1] in (b"{", b""):
         yield from content.splitlines(keepends=True)
+        return
+    if content.startswith(b"%") or b"\n%" in content:  # a directive belongs to the document after it
+        yield content
         return
     starts = [0, *(match.start() for match in _START.finditer(content)), len(content)]
     for start, end in pairwise(starts):

@@ -15,6 +15,7 @@ from replicator import directory
 
 _ENDINGS = (".yaml", ".yml", ".json")
 GIT = "git:"
+_REVISION = "git:REV is a branch, a tag or a commit of the repository that this directory is in"
 _KEPT = "--against DIR: an output that was kept"
 
 
@@ -58,7 +59,10 @@ def revision(name: str) -> Iterator[Revision]:
     `Unavailable`.
     """
     top = os.path.realpath(_git("rev-parse", "--show-toplevel").decode().rstrip("\n"))
-    commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", what=name)
+    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    commit = _git(*asked, what=name).decode().strip()
+    if not commit.isalnum():  # `^main`, and nothing, are no revisions but what is left out of some
+        raise _no_revision(name)
     with TemporaryDirectory(prefix="replicator-") as folder:
         there = os.path.realpath(folder)
 
@@ -70,7 +74,7 @@ def revision(name: str) -> Iterator[Revision]:
             return os.path.join(there, os.path.relpath(now, top))
 
         archive = os.path.join(there, ".replicator.tar")
-        _git("archive", "--format=tar", f"--output={archive}", commit.decode().strip(), at=top)
+        _git("archive", "--format=tar", f"--output={archive}", commit, at=top)
         with tarfile.open(archive) as tar:
             try:
                 tar.extractall(there, filter="data")
@@ -80,7 +84,7 @@ def revision(name: str) -> Iterator[Revision]:
         yield Revision(at, there)
 
 
-def _git(*arguments: str, what: str = "", at: str | None = None) -> bytes:
+def _git(*arguments: str, what: str | None = None, at: str | None = None) -> bytes:
     try:
         process = subprocess.Popen(["git", *arguments], cwd=at, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except FileNotFoundError:
@@ -89,5 +93,8 @@ def _git(*arguments: str, what: str = "", at: str | None = None) -> bytes:
     if process.returncode == 0:
         return printed
     said = errors.decode(errors="replace").strip().removeprefix("fatal: ")
-    message = f"there is no revision `{what}` in this repository" if what and not said else f"git: {said}"
-    raise Unavailable(message, "git:REV is a branch, a tag or a commit of the repository that this directory is in")
+    raise _no_revision(what) if what is not None and not said else Unavailable(f"git: {said}", _REVISION)
+
+
+def _no_revision(name: str) -> Unavailable:
+    return Unavailable(f"there is no revision `{name}` in this repository", _REVISION)

