@@ -18,6 +18,8 @@ from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Sequence
 
 _START = re.compile(rb"^---[ \t]*\r?\n", re.MULTILINE)
+_HEAD = re.compile(rb"(?:---\n)?apiVersion: (.*)\nkind: (.*)\nmetadata:\n(?: .*\n)+(?=[a-zA-Z])")
+_NAME = re.compile(rb'^  name: "?([^"\n]*)"?$', re.MULTILINE)  # the first one is that of the metadata
 _SECTION = re.compile(r"^(?=[^\s#-])|^(?=  [^\s#-])", re.MULTILINE)  # keys of the first and of the second level
 
 
@@ -91,51 +93,80 @@ class _Document(NamedTuple):
     line: int  # before its first one
 
 
-class Outputs:
-    """An earlier output and a new one, given piece by piece in any order."""
+_NOWHERE = _Document("", 0)
 
-    def __init__(self) -> None:
+
+class Outputs:
+    """An earlier output and a new one, given piece by piece in any order; `wanted` says whose changes are read."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
         self._before: dict[bytes, _Document] = {}
         self._after: dict[bytes, _Document] = {}
+        self._changed: list[tuple[Stored, Stored]] = []
         self._contents: dict[str, bytes] = {}
+        self._found: list[Diagnostic] = []
 
     def earlier(self, file: str, content: bytes) -> None:
         """A part of the earlier output: of a file, or of what is called so."""
+        self._before |= self._placed(file, content)
         self._contents[file] = content
-        line = 0
-        for text in _documents(content):
-            if not text.isspace():
-                self._before.setdefault(text, _Document(file, line))
-            line += text.count(b"\n")
 
     def now(self, content: bytes) -> None:
-        """A part of the new output."""
-        for text in _documents(content):
-            self._after.setdefault(text, _Document("", 0))
+        """A part of the new output, or all of it."""
+        self._after |= dict.fromkeys(_documents(content), _NOWHERE)
+
+    def file(self, name: str, before: bytes, after: bytes) -> None:
+        """A file of the earlier output, and what takes its place: what is in both is settled at once."""
+        was, now = self._placed(name, before), dict.fromkeys(_documents(after), _NOWHERE)
+        self._settle(was, now)
+        self._after |= now
+        if was:
+            self._before |= was
+            self._contents[name] = before
+
+    def is_settled(self) -> bool:
+        """Whether all that was there is there, by the text of what was given so far."""
+        self._settle(self._before, self._after)
+        return not self._before
 
     @property
     def texts(self) -> dict[str, str]:
         """The texts of the earlier files, for findings in them."""
         return {file: content.decode(errors="replace") for file, content in self._contents.items()}
 
-    def compared(self, wanted: Wanted) -> Compared:
+    def compared(self) -> Compared:
         """What is gone, and what is different where that is wanted; all in the order of the earlier output."""
-        before = {text: of for text, of in self._before.items() if text not in self._after}
-        after = {text: of for text, of in self._after.items() if text not in self._before}
-        found: list[Diagnostic] = []
-        changed: list[tuple[Stored, Stored]] = []
-        for old, new, kind, fields in _alike(before, after):
-            was, now = before.pop(old), after.pop(new)
-            if wanted(kind, fields):
-                changed += zip(_objects(old, was, found), _objects(new, now, found), strict=False)
-        known = {one.identity: one for text, of in after.items() for one in _objects(text, of, found)}
+        self._settle(self._before, self._after)
+        left = [one for text, of in self._before.items() for one in _objects(text, of, self._found)]
+        names = {one.name.encode() for one in left}
+        texts = [text for text in self._after if (match := _NAME.search(text)) is None or match[1] in names]
+        known = {one.identity: one for text in texts for one in _objects(text, _NOWHERE, self._found)}
         gone: list[Stored] = []
-        for one in (one for text, of in before.items() for one in _objects(text, of, found)):
+        for one in left:
             if one.identity in known:
-                changed.append((one, known[one.identity]))
+                self._changed.append((one, known[one.identity]))
             else:
                 gone.append(one)
-        return Compared(gone, changed, found)
+        return Compared(gone, self._changed, self._found)
+
+    def _placed(self, file: str, content: bytes) -> dict[bytes, _Document]:
+        placed: dict[bytes, _Document] = {}
+        line = 0
+        for text in _documents(content):
+            if not text.isspace():
+                placed.setdefault(text, _Document(file, line))
+            line += text.count(b"\n")
+        return placed
+
+    def _settle(self, before: dict[bytes, _Document], after: dict[bytes, _Document]) -> None:
+        """Take away what is equal, and what is of one object by its text; changes that are wanted are read."""
+        for text in before.keys() & after.keys():
+            del before[text], after[text]
+        for old, new, kind in _alike(before, after):
+            was, now = before.pop(old), after.pop(new)
+            if self._wanted(kind, _different(old, new)):
+                self._changed += zip(_objects(old, was, self._found), _objects(new, now, self._found), strict=False)
 
 
 def head(content: bytes) -> list[str]:
@@ -159,44 +190,36 @@ def _documents(content: bytes) -> Iterator[bytes]:
             yield content[start:end]
 
 
-def _alike(before: Iterable[bytes], after: Iterable[bytes]) -> list[tuple[bytes, bytes, str, set[str]]]:
-    """Documents that are of one object by their text, with its kind and the fields that differ, to the second level."""
-    heads: dict[_Head, list[tuple[bytes, dict[str, str]]]] = {}
-    for text in before:
-        _add(heads, text)
-    others: dict[_Head, list[tuple[bytes, dict[str, str]]]] = {}
-    for text in after:
-        _add(others, text)
-    made = []
-    for head, own in heads.items():
-        same = others.get(head, [])
-        if len(own) == len(same) == 1:
-            (old, was), (new, now) = own[0], same[0]
-            fields = {field for field in {*was, *now} if was.get(field) != now.get(field)}
-            made.append((old, new, full_kind(*head[:2]), fields))
-    return made
+def _alike(before: Iterable[bytes], after: Iterable[bytes]) -> list[tuple[bytes, bytes, str]]:
+    """Documents that are of one object, with its kind, where the text shows it as we write it."""
+    heads: dict[tuple[bytes, ...], tuple[list[bytes], list[bytes]]] = {}
+    for side, texts in enumerate((before, after)):
+        for text in texts:
+            if (match := _HEAD.match(text)) and b"\n---" not in text[1:]:  # there is one object in it
+                heads.setdefault((match[1], match[2], match[0]), ([], []))[side].append(text)
+    return [
+        (old[0], new[0], full_kind(version.decode(), kind.decode()))
+        for (version, kind, _), (old, new) in heads.items()
+        if len(old) == len(new) == 1
+    ]
 
 
-_Head = tuple[str, str, str]  # API version, kind, metadata
+def _different(old: bytes, new: bytes) -> set[str]:
+    """The fields in which two texts of one object differ, to the second level."""
+    was, now = _sections(old), _sections(new)
+    return {field for field in {*was, *now} if was.get(field) != now.get(field)}
 
 
-def _add(heads: dict[_Head, list[tuple[bytes, dict[str, str]]]], text: bytes) -> None:
-    """Put a document under its head, if its text shows it."""
-    sections: dict[str, str] = {}
+def _sections(text: bytes) -> dict[str, list[str]]:
+    """The parts of a text by the fields that they are of, to the second level."""
+    sections: dict[str, list[str]] = {}
     top = ""
     for part in _SECTION.split(text.decode(errors="replace")):
         key = part.partition(":")[0]
-        if key.startswith(" "):
-            key = f"{top}.{key.strip()}"
-        else:
+        if not key.startswith(" "):
             top = key
-        if sections.setdefault(key, part) is not part:  # several objects in one text
-            return
-    if {"apiVersion", "kind", "metadata"} <= sections.keys():
-        words = [sections.pop(key).partition(":")[2].strip() for key in ("apiVersion", "kind")]
-        of_metadata = [key for key in sections if key.partition(".")[0] == "metadata"]
-        metadata = "".join(sections.pop(key) for key in of_metadata)
-        heads.setdefault((words[0], words[1], metadata), []).append((text, sections))
+        sections.setdefault(key if key == top else f"{top}.{key.strip()}", []).append(part)
+    return sections
 
 
 def _objects(text: bytes, of: _Document, found: list[Diagnostic]) -> list[Stored]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from replicator import immutable
-from replicator.comparison import Compared, Outputs, head
+from replicator.comparison import Outputs, head
 from replicator.diagnostics import Diagnostic, has_errors
 from replicator.pipeline import PARTS, Built
 from replicator.shrinking import Census, Shrinking, resizes, shrink
@@ -23,15 +23,15 @@ class Review:
         self._directory = directory
         self._covered = covered
         self._allow = allow
-        self._outputs = Outputs()
+        self._outputs = Outputs(lambda kind, fields: immutable.may_matter(kind, fields) or resizes(kind, fields))
         self._heads: list[str] = []
         self._then: dict[str, Earlier] = {}
 
     def file(self, path: str, before: bytes, after: bytes) -> None:
         """A file that changes, as it was and as it will be; nothing is empty."""
         if before:  # what is only new is read where something is gone
-            self.earlier(f"{self._directory}/{path}", before)
-            self._outputs.now(after)
+            self._outputs.file(f"{self._directory}/{path}", before, after)
+            self._heads += head(before)
 
     def earlier(self, name: str, content: bytes) -> None:
         """A part of an earlier output."""
@@ -53,11 +53,10 @@ class Review:
 
     def judged(self) -> Shrinking:
         """What follows from all that is gone and all that changed."""
-        compared = self._compared()
-        if compared.gone:  # it may be in a file that did not change, or in a part that is not asked for
+        if not self._outputs.is_settled():  # it may be in a file that did not change, or in a part not asked for
             whole = self._built._replace(selected=None, parts=frozenset(PARTS))
             self._outputs.now(b"".join(whole.texts()))
-            compared = self._compared()
+        compared = self._outputs.compared()
         found = [self._unreadable(one) for one in compared.diagnostics]
         if has_errors(found):
             return Shrinking(found)
@@ -79,6 +78,3 @@ class Review:
         if self._allow:
             return one._replace(severity="warning")
         return one._replace(hint="write it as it was; or --allow-removed, if what was in it may be gone")
-
-    def _compared(self) -> Compared:
-        return self._outputs.compared(lambda kind, fields: immutable.may_matter(kind, fields) or resizes(kind, fields))

@@ -259,10 +259,10 @@ def objects(*items: Object) -> bytes:
 
 
 def compared(before: bytes, after: bytes, wanted: bool = True) -> tuple[list[str], list[str], list[str]]:
-    outputs = Outputs()
+    outputs = Outputs(lambda kind, fields: wanted)
     outputs.now(after)
     outputs.earlier("e", before)
-    gone, pairs, found = outputs.compared(lambda kind, fields: wanted)
+    gone, pairs, found = outputs.compared()
     return [one.name for one in gone], [one.name for one, _ in pairs], [one.code for one in found]
 
 
