@@ -99,6 +99,8 @@ def contributes(outer: Condition, inner: Condition) -> bool:
 
     That is whether a header is there, and which of the listed methods it is: see `uncovered`.
     """
+    if is_apart(outer, inner):
+        return False
     given = {test.name: test for test in inner.headers}
     return (
         path_includes(outer, inner)
@@ -111,10 +113,16 @@ def contributes(outer: Condition, inner: Condition) -> bool:
     )
 
 
+def is_apart(one: Condition, other: Condition) -> bool:
+    """Whether it is said of two conditions that no request fulfils both."""
+    return one.apart != "" and one.apart == other.apart and one != other
+
+
 def disjoint(one: Condition, other: Condition) -> bool:
     """Whether no request fulfils both; False where a regular expression hides the answer."""
     return (
-        paths_disjoint(one, other)
+        is_apart(one, other)
+        or paths_disjoint(one, other)
         or _tests_disjoint(one.headers, other.headers)
         or _tests_disjoint(one.query, other.query)
         or (bool(one.methods) and bool(other.methods) and set(one.methods).isdisjoint(other.methods))
@@ -210,7 +218,7 @@ def meet(one: Condition, other: Condition) -> Condition | None:
     if narrow is None or headers is None or query is None:
         return None
     methods = tuple(method for method in one.methods or other.methods if method in (other.methods or one.methods))
-    return narrow._replace(headers=headers, query=query, methods=methods)
+    return narrow._replace(headers=headers, query=query, methods=methods, apart="")
 
 
 def _together(one: tuple[Test, ...], other: tuple[Test, ...]) -> tuple[Test, ...] | None:

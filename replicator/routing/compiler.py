@@ -324,7 +324,7 @@ class _Compiler:
             return found[island.path]
 
         forward: Forward | None = None
-        for part in parts(owned, base, self.column, self.say):
+        for part in parts(f"{route.place.line}:{route.place.column}", owned, base, self.column, self.say):
             backend = backend_of(part.island)
             if backend is None:
                 continue

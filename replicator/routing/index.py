@@ -32,14 +32,14 @@ class Index(Generic[Entry]):
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], dict[Condition, Entry]] = {}
+        self._known: dict[tuple[object, ...], dict[str, dict[Condition, Entry]]] = {}
         self._signatures: dict[tuple[_Named, ...], None] = {}
 
     def add(self, condition: Condition, entry: Entry) -> None:
         values = _values(condition)
         self._signatures.setdefault(tuple(values))
         key = (*_place(condition), *values.items())
-        self._known.setdefault(key, {}).setdefault(condition, entry)
+        self._known.setdefault(key, {}).setdefault(condition.apart, {}).setdefault(condition, entry)
 
     def contributing(self, condition: Condition) -> Iterator[tuple[Condition, Entry]]:
         """The conditions that take a part of the requests of another, or all (`algebra.contributes`)."""
@@ -48,9 +48,14 @@ class Index(Generic[Entry]):
         for op, path in _paths(condition):
             for signature in signatures:
                 found = self._known.get((op, path, *((name, values[name]) for name in signature)), {})
-                for other, entry in found.items():
-                    if contributes(other, condition):
-                        yield other, entry
+                for apart, those in found.items():
+                    if apart and apart == condition.apart:  # of these only the condition itself takes its requests
+                        if condition in those:
+                            yield condition, those[condition]
+                        continue
+                    for other, entry in those.items():
+                        if contributes(other, condition):
+                            yield other, entry
 
     def _within(self, values: dict[_Named, Text]) -> list[tuple[_Named, ...]]:
         """The sets of tests that some condition has and all of which are among those that are given."""

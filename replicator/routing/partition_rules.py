@@ -45,8 +45,13 @@ class Part(NamedTuple):
     mirror: Island | None
 
 
-def parts(owned: Ownership, base: Sequence[tuple[Condition, Place]], column: str, say: Say) -> Iterator[Part]:
-    """The parts of a Partition for requests that fulfil one of the `base` conditions, in the order of their stages."""
+def parts(
+    route: str, owned: Ownership, base: Sequence[tuple[Condition, Place]], column: str, say: Say
+) -> Iterator[Part]:
+    """The parts of a Partition for requests that fulfil one of the `base` conditions, in the order of their stages.
+
+    `route` tells the route from all others.
+    """
     for number, stage in enumerate(owned.stages):
         fitting = [_fits(stage.source, condition, place, say) for condition, place in base]  # all are told of
         if not all(fitting):
@@ -63,8 +68,8 @@ def parts(owned: Ownership, base: Sequence[tuple[Condition, Place]], column: str
             island, mirror = lines[0].island, lines[0].mirror
             share = joined(line.share for line in lines)
             made = [
-                _alone(one, first, column)
-                for condition, _ in base
+                _alone(one, first, column)._replace(apart=f"{route} {stage.name} {at}")
+                for at, (condition, _) in enumerate(base)
                 for one in _narrowed(condition, stage.source, share, limits(column, stage.source), plain, say)
             ]
             names = [*(["pins"] if first else []), island.name, *(["to", mirror.name] if mirror else [])]

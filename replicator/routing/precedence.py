@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from replicator.diagnostics import Diagnostic, Related
 from replicator.expression.values import Failure
-from replicator.routing.algebra import disjoint, filled, includes, meet, value_of
+from replicator.routing.algebra import disjoint, filled, includes, is_apart, meet, value_of
 from replicator.routing.rules import Condition, Rule, Table, Test
 from replicator.sources import Atom, Ruled, assemble
 from replicator.tree import Hole, Source, Text, text
@@ -439,6 +439,8 @@ def _ends_differ(one: Text, other: Text) -> bool:
 
 def _fixed_apart(one: Condition, other: Condition) -> bool:
     """Whether no request fulfils both, whatever the islands are."""
+    if is_apart(one, other):
+        return True
     if one.methods and other.methods and one.methods != other.methods:
         return True
     for mine, its in ((one.headers, other.headers), (one.query, other.query)):

@@ -34,7 +34,8 @@ class Test(NamedTuple):
 class Condition(NamedTuple):
     """Conditions that must all hold. A path prefix is of whole segments, without a `/` at its end unless it is `/`.
 
-    Of a path's regular expression of ours, `segment` says which paths it matches.
+    Of a path's regular expression of ours, `segment` says which paths it matches. Of conditions that have one word as
+    `apart` no two are fulfilled by one request.
     """
 
     path_op: Literal["exact", "prefix", "regex"]
@@ -43,6 +44,7 @@ class Condition(NamedTuple):
     query: tuple[Test, ...]
     methods: tuple[str, ...]
     segment: Segment | None = None
+    apart: str = ""
 
 
 class SecretName(NamedTuple):
