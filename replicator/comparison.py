@@ -171,7 +171,8 @@ class Outputs:
 
 def head(content: bytes) -> list[str]:
     """The comments that a text begins with, each without its `#`: what is said there is no part of its objects."""
-    lines = content[: max(content.find(b"---"), 0)].split(b"\n")
+    begins = content[:2].lstrip(b"\n").startswith(b"#")  # the first line may be left blank
+    lines = content[: content.find(b"\n---") + 1].split(b"\n") if begins else []
     return [line[1:].decode(errors="replace").strip() for line in lines if line.startswith(b"#")]
 
 

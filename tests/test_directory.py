@@ -128,7 +128,7 @@ def touched(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> set[str]
 
 def objects(text: bytes) -> list[bytes]:
     """The texts of the documents of a stream, or of files one after the other, sorted."""
-    bare = re.sub(rb"^# Written by .*\n", b"", text, flags=re.MULTILINE)
+    bare = re.sub(rb"^# (Written by|Partition) .*\n", b"", text, flags=re.MULTILINE)
     first, *documents = re.split(rb"^---\n", bare, flags=re.MULTILINE)
     assert first == b""
     return sorted(documents)

@@ -440,7 +440,12 @@ def _schema(name: str) -> Object:
 
 
 SCHEMAS = {file.name: _schema(file.name) for file in sorted(ROOT.glob("schemas/*.json"))}
-KINDS = {"IslandType": "islandtype.json", "IslandSet": "islandset.json", "Routing": "routing.json"}
+KINDS = {
+    "IslandType": "islandtype.json",
+    "IslandSet": "islandset.json",
+    "Routing": "routing.json",
+    "Partition": "partition.json",
+}
 
 
 def _properties(schema: Object, place: str) -> Iterator[str]:

@@ -328,6 +328,30 @@ def test_a_grant_in_each_namespace_of_its_own() -> None:
     ]
 
 
+def test_one_grant_in_a_namespace_whatever_routes_lead_into_it() -> None:
+    """A namespace holds an island and those inside it; one grant serves routes to any of them."""
+    outer = """
+---
+apiVersion: replicator.dev/v1alpha1
+kind: IslandType
+metadata: {name: region}
+spec:
+  ports: {http: {unit: desk, port: http}}
+  units: {desk: {image: registry.example.com/desk, ports: {http: 80}}}
+  sets: {cell: {type: web, islands: {a: {}, b: {}}}}
+  implementations:
+    vm: {external: {host: region.example.net, port: 443, tls: true}}
+"""
+    islands = "scope: namespace, islands: {eu: {}, us: {}, vm: {implementation: vm}}"
+    world = island_set(islands, "world", "").replace("type: web", "type: region")
+    cells = '{name: cell, each: world/cell, match: {headers: {x-cell: "{{ island.name }}"}}}'
+    regions = '{name: region, each: world, match: {headers: {x-region: "{{ island.key }}"}}}'
+    one = "{name: one, match: {path: {prefix: /one}}, to: {island: world/eu/cell/a}}"
+    for routes in (cells, f"{cells}, {regions}", f"{one}, {cells}", f"{one}, {regions}"):
+        grants = named(of_kind("ReferenceGrant", written(outer, world, routing(routes))))
+        assert grants == ["ReferenceGrant world-eu/edge-front", "ReferenceGrant world-us/edge-front"], routes
+
+
 def test_no_grant_is_needed_at_home() -> None:
     assert named(written(island_set(namespace="edge"), routing(BY_HEADER))) == ["HTTPRoute edge/front"]
 

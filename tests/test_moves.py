@@ -143,7 +143,7 @@ def test_every_step(kind: str) -> None:
 def test_what_a_file_says_of_moves_is_enough_for_all_steps_but_those_whose_island_it_does_not_say(kind: str) -> None:
     known = {step: ownership(kind, step) for step in STEPS if step.owner or kind in ("keys", "pins")}
     for before, after in product(known, known):
-        earlier = moves.read(head(moves.heads([known[before]]).encode()))
+        earlier = moves.read(head(moves.heads([known[before]]).encode() + b"---\n"))
         assert set(earlier) == {"tenants"}
         found = list(moves.illegal(earlier, [known[after]]))
         unknown = before.move is None and after.move is not None and after.move[1] == "cutover"
@@ -163,9 +163,9 @@ def test_what_is_written_by_hand_is_passed_over() -> None:
     text = moves.heads([ownership("keys", Step("a", ("b", "mirror")))])
     assert text == ('# Partition tenants\n# Partition tenants: keys ["acme"] cart/a -> cart/b mirror\n')
     for wrong in ("[acme]", '{"acme"}', "acme"):
-        read = moves.read(head(text.replace('["acme"]', wrong).encode()))
+        read = moves.read(head(text.replace('["acme"]', wrong).encode() + b"---\n"))
         assert read == {"tenants": Earlier(())}
-    assert moves.read(head(text.replace("# Partition", "# partition").encode())) == {}
+    assert moves.read(head(text.replace("# Partition", "# partition").encode() + b"---\n")) == {}
 
 
 def test_a_key_that_is_in_part_of_a_moved_range_is_told_with_that_part() -> None:

@@ -298,14 +298,21 @@ class _Emitter:
             if backend.host or self.objects.native(backend) or backend.namespace == (table.namespace,):
                 continue
             if any(isinstance(part, Hole) for part in backend.namespace):
+                over = backend.over or table.over
+                if _is_inside(table, over, backend.namespace):  # one for all islands in a namespace
+                    root = over.partition("/")[0]
+                    cases = frozenset(case for case in table.cases(root) if case.endswith("/"))
+                    own.setdefault(((ISLAND,), root), set()).update(cases)
+                    continue
                 cases = backend.cases or frozenset(table.cases(backend.over))
-                own.setdefault((backend.namespace, backend.over or table.over), set()).update(cases)
+                own.setdefault((backend.namespace, over), set()).update(cases)
             else:
                 of_namespace = elsewhere.setdefault(fixed(backend.namespace), {})
                 of_namespace.setdefault((backend.service, backend.over), backend)
-        sets = {over for _, over in own}
+        roots = {over for _, over in own}
         for namespace, granted in sorted(elsewhere.items()):
-            backends = [one for one in granted.values() if not one.island or one.of.partition(" ")[0] not in sets]
+            every = granted.values()
+            backends = [one for one in every if not one.island or one.of.split(" ")[0].split("/")[0] not in roots]
             if backends:
                 self.grant((namespace,), self.granted(backends))
         for (where, over), of in own.items():
@@ -385,6 +392,18 @@ class _Emitter:
             reference = {"group": "", "kind": "Secret", "name": secret.name, "namespace": secret.namespace}
             made["tls"] = {"mode": "Terminate", "certificateRefs": [reference]}
         return {**made, "allowedRoutes": {"namespaces": namespaces}}
+
+
+def _is_inside(table: Table, over: str, namespace: Text) -> bool:
+    """Whether islands of a Set are in the namespaces of the islands around them."""
+    islands = table.islands.get(over, ())
+    plan = islands[0].plan if islands else None
+    if plan is None or plan.above is None or not plan.root.own_namespaces:
+        return False
+    return any(isinstance(part, Hole) and part.source.reads & _AROUND for part in namespace)
+
+
+_AROUND = frozenset([("island", "namespace"), ("parent", "namespace"), ("parent", "name")])
 
 
 def _matches(items: Sequence[Map]) -> int:

@@ -137,12 +137,18 @@ class _Compiler:
             gateway=gateway,
             tls=self.tls(gateway),
             delegation=routing.delegation,
-            islands={path: self.plan.sets[path].islands for path in sorted(self.over | ({over} if over else set()))},
+            islands={path: self.plan.sets[path].islands for path in self.sets(over)},
             object_name=text(f"{routing.name}-", ISLAND_NAME) if over else (routing.name,),
             uses=tuple(self.uses),
             tests=tuple(self.test(node) for node in routing.tests),
             spare=tuple(self.spare),
         )
+
+    def sets(self, over: str) -> list[str]:
+        """The Sets whose islands the table is asked for: of islands inside namespaces of others, those others too."""
+        found = self.over | ({over} if over else set())
+        around = {self.plan.sets[path].root for path in found}
+        return sorted(found | {root.path for root in around if root.own_namespaces})
 
     def hosts(self) -> tuple[Text, ...]:
         hosts: dict[Text, Text] = {}
