@@ -404,7 +404,7 @@ class _Resolver:
                     _, first, number = keys.get(island.path, (island, line, 0))
                     keys[island.path] = island, first, number + size(line.share)
         for island, line, number in keys.values():
-            self.state(island, line.place, f"it has {number:,} {_UNITS[line.share.kind]}{'s' if number != 1 else ''}")
+            self.state(island, line.place, f"it has {number:,} {_UNITS[line.share.kind][number != 1]}")
         if fallback is not None and fallback.state != "active" and self.model.otherwise is not None:
             self.state(fallback, self.model.otherwise.items["island"].place, "it serves all other keys")
 
@@ -417,7 +417,8 @@ class _Resolver:
         self.found.append(finding if drained else finding._replace(severity="warning"))
 
 
-_UNITS = {"keys": "key", "first": "value of its digits", "last": "value of its digits", "number": "bucket"}
+_VALUES = ("value of its digits", "values of its digits")
+_UNITS = {"keys": ("key", "keys"), "first": _VALUES, "last": _VALUES, "number": ("bucket", "buckets")}
 _LABEL = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_-]*[0-9A-Za-z_])?", re.ASCII)
 _HINTS = {
     "header": "a header's value has no control characters, and no spaces around it",
