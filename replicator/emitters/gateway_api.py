@@ -311,8 +311,8 @@ class _Emitter:
                 of_namespace.setdefault((backend.service, backend.over), backend)
         roots = {over for _, over in own}
         for namespace, granted in sorted(elsewhere.items()):
-            every = granted.values()
-            backends = [one for one in every if not one.island or one.of.split(" ")[0].split("/")[0] not in roots]
+            those = granted.values()
+            backends = [one for one in those if not one.island or one.of.split(" ")[0].split("/")[0] not in roots]
             if backends:
                 self.grant((namespace,), self.granted(backends))
         for (where, over), of in own.items():
