@@ -129,9 +129,11 @@ TABLE: dict[str, str] = {
     "routing.entrances": "expander.islands isolation model parser.source routing.gateways routing.texts",
     "routing.destinations": "binder context diagnostics expander.islands expression.values model names parser.source"
     " routing.rules routing.texts sources tree",
-    "routing.compiler": "binder context diagnostics durations expander.islands expression.values model names"
-    " parser.source routing.destinations routing.features routing.gateways routing.matches routing.rules routing.texts"
-    " sources tree",
+    "routing.actions": "diagnostics durations expander.islands model parser.source routing.destinations routing.rules"
+    " routing.texts tree",
+    "routing.compiler": "binder context diagnostics expander.islands expression.values model names parser.source"
+    " routing.actions routing.destinations routing.features routing.gateways routing.matches routing.rules"
+    " routing.texts sources tree",
     "routing.string_prefixes": "routing.rules tree",
     "routing.header_values": "tree",
     "routing.partitions": "diagnostics expander.islands expander.members model names parser.source ranges"

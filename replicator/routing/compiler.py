@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -10,13 +10,12 @@ from replicator import names
 from replicator.binder import BoundSet
 from replicator.context import ISLAND_NAME
 from replicator.diagnostics import Diagnostic, Place, has_errors, nearest
-from replicator.durations import nanoseconds
 from replicator.expander.islands import USUAL, Island, Plan, SetPlan
 from replicator.model import Route, Routing
 from replicator.parser.source import Mapping as MappingNode
-from replicator.parser.source import Node, Scalar
-from replicator.parser.source import Sequence as SequenceNode
-from replicator.routing.destinations import MAX_WEIGHTS, NO_ACTIVE, Destinations
+from replicator.parser.source import Scalar
+from replicator.routing.actions import Actions
+from replicator.routing.destinations import NO_ACTIVE, Destinations
 from replicator.routing.features import column_of, refusals
 from replicator.routing.gateways import gateway_of
 from replicator.routing.matches import condition, names_island, tells_apart
@@ -28,15 +27,11 @@ from replicator.routing.rules import (
     Backend,
     Case,
     Condition,
-    Cors,
-    Fault,
     Forward,
     Gateway,
-    HeaderChange,
     Keyed,
     Knative,
     Mirror,
-    Redirect,
     Respond,
     Rule,
     Table,
@@ -44,7 +39,7 @@ from replicator.routing.rules import (
     Tls,
     Use,
 )
-from replicator.routing.texts import Texts, is_header, is_host, sample
+from replicator.routing.texts import Texts, is_host, sample
 from replicator.sources import Ruled
 from replicator.tree import Hole, Text, text
 
@@ -52,17 +47,7 @@ if TYPE_CHECKING:
     from replicator.routing.partition_rules import Part
     from replicator.routing.partitions import Ownership
 
-DEFAULT_TIMEOUT = "15s"
-MAX_DURATION = 315_576_000_000 * 10**9  # nanoseconds of protobuf's Duration: 10,000 years
-MAX_BODY = 4096  # bytes of a fixed response (Envoy: max_direct_response_body_size_bytes)
 MANY = 16  # destinations of a rule, and hosts of a route, in Gateway API
-# What Envoy tries again on; others it ignores, and these need no list of codes or headers beside them.
-# https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter (x-envoy-retry-on)
-RETRY_ON = (
-    "5xx cancelled connect-failure deadline-exceeded envoy-ratelimited gateway-error http3-post-connect-failure "
-    "internal refused-stream reset reset-before-request resource-exhausted retriable-4xx unavailable"
-).split()
-ELSEWHERE = ("path", "prefix", "host", "port", "scheme", "stripQuery")  # any of these changes the URL in a redirect
 DRAINED = 503  # the status that answers for a drained island
 
 
@@ -102,6 +87,7 @@ class _Compiler:
         self.texts = Texts(plan.routing_params[routing.name])
         self.say = self.texts.say
         self.destinations = Destinations(routing, plan, bound, self.texts, self.use)
+        self.act = Actions(self.texts, self.destinations, self.use)
         self.whole = self.destinations.set_of(routing.each) if routing.each is not None else None
         self.over: set[str] = set()
         self.spare: list[Backend] = []
@@ -289,7 +275,7 @@ class _Compiler:
             name=text(f"{route.name}-", ISLAND_NAME) if each and route.name else text(route.name),
             conditions=conditions,
             action=usual,
-            rewrite=self.rewrite(route),
+            rewrite=self.act.rewrite(route),
             over=each.path if each else "",
             place=route.place,
             route=route.name,
@@ -334,7 +320,7 @@ class _Compiler:
             backend = backend_of(part.island)
             if backend is None:
                 continue
-            forward = forward or self.forward(route, (Target(backend, 1),), None)
+            forward = forward or self.act.forward(route, (Target(backend, 1),), None)
             if forward is None:
                 return
             for feature in dict.fromkeys(regular(part.conditions)):
@@ -351,10 +337,10 @@ class _Compiler:
         written = owned.answer
         if written is not None:
             self.use("respond", written.place)
-            answer = self.response(written)
+            answer = self.act.response(written)
             yield self.keyed_rule(route, everything, answer, written.place, "otherwise", Keyed(owned))
         elif owned.otherwise is not None and (backend := backend_of(owned.otherwise)) is not None:
-            served = self.forward(route, (Target(backend, 1),), None)
+            served = self.act.forward(route, (Target(backend, 1),), None)
             if served is not None:
                 yield self.keyed_rule(route, everything, served, named.place, "otherwise", Keyed(owned))
 
@@ -365,7 +351,7 @@ class _Compiler:
             name=text(f"{route.name}-{part}") if route.name else (),
             conditions=conditions,
             action=action,
-            rewrite=self.rewrite(route),
+            rewrite=self.act.rewrite(route),
             over="",
             place=place,
             route=route.name,
@@ -402,34 +388,22 @@ class _Compiler:
             message = f"`{route.name}` is no part of an object's name"
             self.say("R0304", message, route.node.items["name"].place, "a-z, 0-9 and -, as in by-path")
 
-    def rewrite(self, route: Route) -> Text | None:
-        prefix = route.rewrite.items.get("prefix") if route.rewrite else None
-        if route.redirect is not None:
-            prefix = route.redirect.items.get("prefix")
-        if not isinstance(prefix, Scalar):
-            return None
-        for match in route.matches:
-            if match.path is not None and match.path[0] == "regex":
-                message = "a regular expression has no prefix that could be rewritten"
-                self.say("R0708", message, prefix.place, "match a `prefix` or an `exact` path")
-        return self.texts.path(prefix, "prefix")
-
     # Actions
 
     def actions(self, route: Route, own: SetPlan | None) -> dict[str, Action]:
         """What happens to the requests of a route, by the case of the island that it is of; none where it is wrong."""
         if route.redirect is not None:
-            return {USUAL: self.redirect(route, route.redirect)}
+            return {USUAL: self.act.redirect(route, route.redirect)}
         if route.respond is not None:
             self.use("respond", route.respond.place)
-            return {USUAL: self.response(route.respond)}
+            return {USUAL: self.act.response(route.respond)}
         if route.to or own is None:
             before = len(self.texts.found)
             targets = [target for one in route.to for target in self.destinations.targets(one, route, own)]
             if not targets and route.to and route.weighted and not has_errors(self.texts.found[before:]):
                 self.say("R0705", "no island is active: nobody would get a request", route.place, NO_ACTIVE)
             self.mixture(targets, route)
-            action = self.forward(route, tuple(targets), own) if targets else None
+            action = self.act.forward(route, tuple(targets), own) if targets else None
             return {USUAL: action} if action is not None else {}
         return self.to_own_island(route, own)
 
@@ -438,14 +412,14 @@ class _Compiler:
         live = [case for case in cases if not case.startswith("drained/")]
         made: dict[str, Action] = {}
         for case, backend in self.destinations.of_set(own, route.port, route.place, live).items():
-            action = self.forward(route, (Target(backend, 1),), own)
+            action = self.act.forward(route, (Target(backend, 1),), own)
             if action is not None:
                 made[case] = action
         for case in cases:
             if case.startswith("drained/"):
                 answer = own.model.drained
                 self.use("drained", answer.place if answer is not None else route.place)
-                made[case] = self.response(answer) if answer is not None else Respond(DRAINED, ())
+                made[case] = self.act.response(answer) if answer is not None else Respond(DRAINED, ())
         return made
 
     def mixture(self, targets: Sequence[Target], route: Route) -> None:
@@ -477,183 +451,7 @@ class _Compiler:
         if any(isinstance(call, Azure) for call in calls):
             self.use("mixed.azure", route.place)
 
-    def forward(self, route: Route, targets: tuple[Target, ...], own: SetPlan | None) -> Forward | None:
-        weights = [target.weight for target in targets]
-        if sum(weight for weight in weights if isinstance(weight, int)) > MAX_WEIGHTS:
-            self.say("R0705", f"the weights add up to more than {MAX_WEIGHTS:,}", route.place)
-        if all(weight == 0 for weight in weights):
-            self.say("R0705", "all weights are zero: nobody would get a request", route.place, "give one a `weight`")
-        host = route.rewrite.items.get("host") if route.rewrite else None
-        self.durations(route)
-        if route.retries is not None:
-            self.use("retries", route.retries.place)
-            for word in _scalars(route.retries.items.get("retryOn")):
-                if word.text not in RETRY_ON:
-                    hint = nearest(word.text, RETRY_ON)
-                    self.say("R0706", f"`{word.text}` is nothing that Envoy tries again on", word.place, hint)
-        mirror = self.mirror(route, own)
-        if route.mirror is not None and mirror is None:
-            return None
-        return Forward(
-            targets=targets,
-            timeout=route.timeout.text if route.timeout else DEFAULT_TIMEOUT,
-            retries=route.retries.data if route.retries else None,
-            host=self.texts.host(host) if isinstance(host, Scalar) else None,
-            request=self.header_change(route.headers, "request"),
-            response=self.header_change(route.headers, "response"),
-            cors=self.cors(route.cors),
-            mirror=mirror,
-            fault=self.fault(route.fault),
-        )
-
-    def durations(self, route: Route) -> None:
-        tries = route.retries.items.get("perTryTimeout") if route.retries else None
-        wait = route.fault.get("delay", "duration") if route.fault else None
-        age = route.cors.items.get("maxAge") if route.cors else None
-        for scalar in (route.timeout, tries, wait, age):
-            if isinstance(scalar, Scalar) and nanoseconds(scalar.text) > MAX_DURATION:
-                self.say("R0706", f"`{scalar.text[:40]}` is longer than proxies can count", scalar.place)
-
-    def header_change(self, node: MappingNode | None, of: str) -> HeaderChange:
-        change = node.items.get(of) if node is not None else None
-        if not isinstance(change, MappingNode):
-            return HeaderChange()
-        self.use("headers", change.place)
-        seen: dict[str, str] = {}
-        given: dict[str, tuple[tuple[str, Text], ...]] = {}
-        for field in ("add", "set"):
-            values = change.items.get(field)
-            made: list[tuple[str, Text]] = []
-            for name, value in values.items.items() if isinstance(values, MappingNode) else ():
-                assert isinstance(values, MappingNode) and isinstance(value, Scalar)
-                self.header_name(name, values.key_place(name), seen, of)
-                content = self.texts.header(value)
-                if not content:
-                    self.say("R0706", f"the header `{name}` has no value", value.place, "remove takes a header away")
-                made.append((name.lower(), content))
-            given[field] = tuple(sorted(made, key=lambda one: one[0]))
-        removed = change.items.get("remove")
-        gone: list[str] = []
-        for one in removed.items if isinstance(removed, SequenceNode) else ():
-            assert isinstance(one, Scalar)
-            self.header_name(one.text, one.place, seen, of)
-            gone.append(one.text.lower())
-        return HeaderChange(given["add"], given["set"], tuple(sorted(gone)))
-
-    def header_name(self, name: str, place: Place, seen: dict[str, str], of: str) -> None:
-        lowered = name.lower()
-        if not is_header(name):
-            self.say("R0706", f"`{name}` is no header's name", place)
-        elif lowered == "host" or lowered.startswith((":", "x-envoy-")):
-            self.say("R0706", f"the header `{name}` is the proxy's own", place, "rewrite: {host: …} changes the Host")
-        elif of == "response" and lowered == "server":  # Envoy writes its own last (server_header_transformation)
-            self.say("R0706", "the proxy writes its own name into `server`, whatever it was", place, "remove this")
-        elif lowered in seen:
-            self.say("R0706", f"the header `{lowered}` is changed twice", place)
-        seen[lowered] = name
-
-    def cors(self, node: MappingNode | None) -> Cors | None:
-        if node is None:
-            return None
-        self.use("cors", node.place)
-        data = node.data
-        origins = tuple(data["allowOrigins"])
-        credentials = data.get("allowCredentials", False)
-        if credentials and "*" in origins:
-            hint = "name the origins"
-            self.say("R0706", "browsers take no credentials where any origin is allowed", node.place, hint)
-        for scalar in _scalars(node.items["allowOrigins"]):
-            scheme, separator, host = scalar.text.partition("://")
-            if scalar.text != "*" and not (separator and scheme in ("http", "https") and is_host(host)):
-                hint = "https://shop.example.com, or *"
-                self.say("R0706", f"`{scalar.text}` is no origin", scalar.place, hint)
-        for field in ("allowHeaders", "exposeHeaders"):
-            for scalar in _scalars(node.items.get(field)):
-                if scalar.text != "*" and not is_header(scalar.text):
-                    self.say("R0706", f"`{scalar.text}` is no header's name", scalar.place)
-        age = node.items.get("maxAge")
-        if isinstance(age, Scalar) and nanoseconds(age.text) % 10**9:
-            self.say("R0706", f"`{age.text}` is no whole number of seconds", age.place)
-        return Cors(
-            origins=origins,
-            methods=tuple(data.get("allowMethods", ())),
-            headers=tuple(data.get("allowHeaders", ())),
-            expose=tuple(data.get("exposeHeaders", ())),
-            max_age=nanoseconds(age.text) // 10**9 if isinstance(age, Scalar) else None,
-            credentials=credentials,
-        )
-
-    def mirror(self, route: Route, own: SetPlan | None) -> Mirror | None:
-        if route.mirror is None:
-            return None
-        self.use("mirror", route.mirror.place)
-        if not route.mirror.kind:
-            self.say("R0202", "a mirror names nothing", route.mirror.place, "one of: island, service, host")
-            return None
-        backend = self.destinations.one(route.mirror, own)
-        if backend is not None and backend.authority:
-            self.use("mirror.host", route.mirror.place)
-        return Mirror(backend, route.mirror.node.data.get("percent", 100)) if backend is not None else None
-
-    def fault(self, node: MappingNode | None) -> Fault | None:
-        if node is None:
-            return None
-        self.use("fault", node.place)
-        abort, delay = node.data.get("abort", {}), node.data.get("delay", {})
-        wait = node.get("delay", "duration")
-        if wait is not None and not nanoseconds(wait.data):
-            self.say("R0706", "a delay of no time", wait.place, "leave `delay` out")
-        return Fault(
-            status=abort.get("status", 0),
-            abort_percent=abort.get("percent", 100) if abort else 0,
-            delay=delay.get("duration", ""),
-            delay_percent=delay.get("percent", 100) if delay else 0,
-        )
-
-    def redirect(self, route: Route, node: MappingNode) -> Redirect:
-        data = node.data
-        host = node.items.get("host")
-        if isinstance(host, Scalar):
-            self.texts.host(host)
-        for field in ("path", "prefix"):
-            scalar = node.items.get(field)
-            if isinstance(scalar, Scalar):
-                self.texts.path(scalar, "exact")
-        if "path" in data and "prefix" in data:
-            self.say("R0205", "a redirect to a path and to a prefix at once", node.key_place("prefix"))
-        if not any(data.get(field) for field in ELSEWHERE):
-            self.say("R0205", "a redirect that leads nowhere else", node.place, f"one of: {', '.join(ELSEWHERE)}")
-        exact = bool(route.matches) and all(match.path and match.path[0] == "exact" for match in route.matches)
-        if "prefix" in data and not exact:
-            self.use("redirect.prefix", node.key_place("prefix"))
-        if data.get("stripQuery"):
-            self.use("redirect.stripQuery", node.key_place("stripQuery"))
-        return Redirect(
-            scheme=data.get("scheme", ""),
-            host=data.get("host", ""),
-            port=data.get("port", 0),
-            path=data.get("path", ""),
-            prefix=data.get("prefix", ""),
-            status=data.get("status", 301),
-            strip_query=data.get("stripQuery", False),
-        )
-
-    def response(self, node: Node) -> Respond:
-        if not isinstance(node, MappingNode):
-            return Respond(node.data, ())
-        body = node.items.get("body")
-        if not isinstance(body, Scalar):
-            return Respond(node.data["status"], ())
-        if len(body.text.encode()) > MAX_BODY:
-            self.say("R0706", f"a body of more than {MAX_BODY:,} bytes", body.place, "Envoy takes no longer one")
-        return Respond(node.data["status"], self.texts.text(body))
-
 
 def _contains(host: str, other: str) -> bool:
     """Whether a host is a wildcard that takes another one too."""
     return host != other and host.startswith("*") and other.endswith(host[1:])
-
-
-def _scalars(node: Node | None) -> Iterable[Scalar]:
-    if isinstance(node, SequenceNode):
-        yield from (one for one in node.items if isinstance(one, Scalar))
