@@ -54,6 +54,7 @@ class Asking(NamedTuple):
     gateway: str = "{name: public, namespace: edge}"
     more: str = ""
     islands: str = ISLANDS
+    documents: str = ""
 
 
 TO = "to: {island: cart/eu}"
@@ -63,6 +64,14 @@ CREATED = "{create: {class: envoy}}"
 
 def function(fields: str) -> Asking:
     return Asking(f"- to: {{function: {fields}}}")
+
+
+def partition(key: str) -> Asking:
+    table = "hex: {digits: last, table: {eu: 0-7, us: 8-f}}"
+    document = "---\napiVersion: replicator.dev/v1alpha1\nkind: Partition\nmetadata: {name: tenants}\n"
+    return Asking(
+        "- to: {partition: tenants}", documents=f"{document}spec: {{set: cart, key: {key}, pins: {{a: us}}, {table}}}"
+    )
 
 
 ASKING = {
@@ -103,6 +112,9 @@ ASKING = {
     "function.gcp": function("{gcp: {host: hello-abc.a.run.app}}"),
     "function.gcp.audience": function("{gcp: {host: hello-abc.a.run.app, audience: 'https://hello-abc.a.run.app'}}"),
     "function.knative": function("{knative: {service: fn/hello}}"),
+    "partition": partition("{header: x-tenant}"),
+    "partition.host": partition("{hostLabel: 1}"),
+    "partition.path": partition("{pathSegment: 1}"),
     "host": Asking("- to: {host: archive.example.net}"),
     "gateway.none": Asking(f"- {TO}", gateway=""),
     "gateway.create": Asking(f"- {TO}", gateway=CREATED),
@@ -125,7 +137,12 @@ ASKING = {
 def compiled(asking: Asking, column: str) -> Built:
     gateway = f"gateway: {asking.gateway}" if asking.gateway else ""
     fields = [*SETTINGS[column], f"hosts: {asking.hosts}", gateway, asking.more, "routes:", asking.routes]
-    text = TYPE.replace("ISLANDS", asking.islands) + ROUTING + "".join(f"  {field}\n" for field in fields if field)
+    text = (
+        TYPE.replace("ISLANDS", asking.islands)
+        + asking.documents
+        + ROUTING
+        + "".join(f"  {field}\n" for field in fields if field)
+    )
     return build([Source("dsl.yaml", text.encode())])
 
 

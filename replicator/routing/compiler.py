@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from replicator.routing.partitions import Ownership
 
 MANY = 16  # destinations of a rule, and hosts of a route, in Gateway API
+KEYED_BY = {"hostLabel": "partition.host", "pathSegment": "partition.path"}  # features, by where a key is
 DRAINED = 503  # the status that answers for a drained island
 
 
@@ -307,6 +308,8 @@ class _Compiler:
             message = "a path that has the key cannot be rewritten: its prefix is not the same for all keys"
             self.say("R0708", message, route.node.key_place("rewrite"), "let the islands take the path as it comes")
             return
+        for stage in owned.stages:
+            self.use(KEYED_BY.get(stage.source.kind, "partition"), stage.source.place)
         port = named.port or route.port
         found: dict[str, Backend | None] = {}
 

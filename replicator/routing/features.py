@@ -98,6 +98,7 @@ _NO_FIXED = No("there are no fixed responses", "flavor: kgateway, or let a Servi
 _REGEX = "regular expressions are the implementation's own (RE2, whole value, is assumed)"
 _REGEX_PATH = f"{_REGEX}, and so is whether one or another path wins: both at once is an error, `/` apart"
 _NAMED_HOST = "by an ExternalName Service, which not every implementation takes for a backend"
+_MATCHED_HOST = f"by a match on the header `Host`; {_REGEX}"
 _ONE_HOST = No(
     "all destinations of a route see one Host, and these need their own",
     "give the island a route of its own, or let them share a Host by rewrite: {host: …}",
@@ -296,6 +297,15 @@ FEATURES: dict[str, Feature] = {
         },
     ),
     "function.knative": Feature("Knative Services, by their ingress"),
+    "partition": Feature(
+        "`partition`: the key is a header or a query parameter", {"gateway-api": _REGEX, "kgateway": _REGEX}
+    ),
+    "partition.host": Feature(
+        "`partition`: the key is a label of the host", {"gateway-api": _MATCHED_HOST, "kgateway": _MATCHED_HOST}
+    ),
+    "partition.path": Feature(
+        "`partition`: the key is a segment of the path", {"gateway-api": _REGEX_PATH, "kgateway": _REGEX}
+    ),
     "host": Feature("`host`: a host outside of the cluster", {"gateway-api": _NAMED_HOST, "kgateway": "Backend"}),
     "gateway.none": Feature(
         "no `gateway` is named", {"istio": _NEEDS_GATEWAY, "gateway-api": _NEEDS_GATEWAY, "kgateway": _NEEDS_GATEWAY}
