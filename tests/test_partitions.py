@@ -266,6 +266,16 @@ def test_islands_of_every_kind_own_keys() -> None:
     assert found.code == "R0708"
 
 
+def test_a_route_has_one_mirror() -> None:
+    """A move in its first phase needs it; in its second it does not."""
+    route = "{name: t, mirror: {island: cart/us}, to: {partition: tenants}}"
+    first, second = move("hex: '0'").replace("cutover", "mirror"), move("hex: '0'")
+    found = findings(whole(f"{KEYS}, {HEX}, {first}", route))
+    assert [one.code for one in found] == ["R0205"]
+    assert found[0].message == "this route has a mirror of its own, and a move of its Partition needs one"
+    assert findings(whole(f"{KEYS}, {HEX}, {second}", route)) == []
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
