@@ -440,10 +440,10 @@ def test_pods_reach_what_is_declared_and_nothing_else(project: Project) -> None:
 
 def world(own_namespaces: bool) -> list[Set]:
     """Regions with cells (`x`) that hold rooms (`z`), and with stores (`s`); and what is beside them."""
-    made = Set("w", ("0", "1"), "one", own_namespaces, strict=True, deny=True)
+    made = Set("w", ("0", "1"), "one", own_namespaces, strict=True, deny=own_namespaces)
     made.inner = [Set("x", ("0", "1"), around=made), Set("s", ("0", "1"), around=made)]
     made.inner[0].inner = [Set("z", ("1",), around=made.inner[0])]
-    return [made, Set("b", ("0", "1"), "two", strict=True, deny=True)]
+    return [made, Set("b", ("0", "1"), "two", strict=True, deny=own_namespaces)]
 
 
 def kinds() -> Iterator[Any]:
@@ -535,6 +535,13 @@ def test_callers_in_namespaces_that_are_made_are_told_by_a_label_of_these() -> N
     assert spaces("namespaces: {create: true}") == {"matchLabels": {"replicator.dev/set": "shop"}}
     listed = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop-0", "shop-1"]}
     assert spaces("") == {"matchExpressions": [listed]}
+
+
+def test_a_caller_in_a_namespace_of_its_own_is_told_by_the_name_of_that() -> None:
+    ledger = set_of(f"replicas: 2\n{HERMIT}", "ledger", "l", "ledger")
+    objects = compiled(LEDGER, CALLER, ledger, set_of("replicas: 2\nscope: namespace"))
+    [peer] = callers(objects, "ledger-0-api-ingress")
+    assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "shop-0"}}
 
 
 def test_without_a_namespace_all_are_in_the_same_one() -> None:
