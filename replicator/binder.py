@@ -5,29 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from replicator import closed, evictions, names, patching, proofs, resolving
+from replicator import closed, names, patching, proofs, resolving
 from replicator.context import ISLAND_NAME, NO_DATA, Context, Data
 from replicator.decisions import Decision, Decisions
 from replicator.diagnostics import Diagnostic, Related, nearest
 from replicator.emitters import aggregate as aggregate_emitter
-from replicator.emitters import budgets as budgets_emitter
 from replicator.emitters import external as external_emitter
 from replicator.emitters import island as island_emitter
-from replicator.emitters import placement as placement_emitter
 from replicator.emitters import pods as pods_emitter
-from replicator.emitters import policies as policies_emitter
 from replicator.emitters import resources as resources_emitter
 from replicator.expander.islands import Island, Plan, SetPlan, island_place
-from replicator.isolation import NOT_ISOLATED, Isolation
+from replicator.isolation import NOT_ISOLATED, Isolation, is_strict
 from replicator.kinds import apply_rank
 from replicator.model import External, Patch
 from replicator.parser.decode import patches_of
 from replicator.resolving import needed
-from replicator.syncing import SyncWaves
 from replicator.tree import Hole, Leaf, List, Manifest, Map, Text, Tree, holes
 from replicator.yaml_text import Piece, document
+
+if TYPE_CHECKING:
+    from replicator.evictions import Guard
+    from replicator.syncing import SyncWaves
 
 MAX_STENCILS = 256  # kept at once; beyond, shapes are bound again when they come back
 
@@ -182,9 +182,12 @@ class _Binder:
         """The objects of an island of one shape."""
         implementation, mark, signature, values = shape.split("\n", 3)
         context = self.context_of(self.decisions.known[values] if not implementation else {})
-        made = placement_emitter.placed(context, _emitted(context, implementation))
-        made += list(policies_emitter.emit(context, self.isolation, signature, made)) if not implementation else []
-        made += budgets_emitter.emit(context, made, self.shared_objects.values())
+        made = self.placed(context, _emitted(context, implementation))
+        if not implementation and is_strict(self.plan):
+            from replicator.emitters import policies
+
+            made += list(policies.emit(context, self.isolation, signature, made))
+        made += self.budgets(context, made)
         if self.plan.own_namespaces and not context.pods:
             made += island_emitter.emit_namespace(context)
         for patches in (self.plan.model.patches, self.patches.get(mark, ())):
@@ -206,6 +209,37 @@ class _Binder:
                 name = _fixed(one.manifest.name)
                 message = f"the {one.manifest.kind} `{name}` stands once beside all islands, but differs between them"
                 self.found.append(Diagnostic("R0507", message, one.manifest.origin.place))
+
+    def placed(self, context: Context, made: list[Manifest]) -> list[Manifest]:
+        """The objects, with their pods where the outermost Set wants them."""
+        if self.plan.root.model.placement is None:
+            return made
+        from replicator.emitters import placement
+
+        return placement.placed(context, made)
+
+    def budgets(self, context: Context, made: Sequence[Manifest]) -> list[Manifest]:
+        """The budgets of the workloads that are made."""
+        if self.plan.root.model.disruption is None:
+            return []
+        from replicator.emitters import budgets
+
+        return list(budgets.emit(context, made, self.shared_objects.values()))
+
+    def guards(self, shape: str, objects: Sequence[Bound]) -> dict[str, tuple[Guard, ...]]:
+        """What the budgets among the objects of a shape hold back, by the shape."""
+        if self.plan.root.model.disruption is None:
+            return {}
+        from replicator.evictions import guards
+
+        return {shape: guards([one.manifest for one in objects])}
+
+    def judge_budgets(self, by_shape: Mapping[str, tuple[Guard, ...]]) -> None:
+        """What is wrong with the budgets of islands of each shape."""
+        if by_shape:
+            from replicator.evictions import judge
+
+            self.found += judge(by_shape, self.plan, self.shape)
 
     def judge_ports(self, made: Iterable[Manifest], context: Context) -> None:
         """The ports of the Type's interface are those of Services that the island has, each with such a port."""
@@ -247,13 +281,13 @@ class _Binder:
             alike = self.shapes.setdefault(self.shape(island), [])
             if len(alike) < 2:
                 alike.append(island)
-        guards = {}
+        guards: dict[str, tuple[Guard, ...]] = {}
         for shape, alike in self.shapes.items():
             self.example = alike[0] if self.varies else None
             stencil = self.stencil(shape)
-            guards[shape] = evictions.guards([one.manifest for one in stencil.objects])
+            guards |= self.guards(shape, stencil.objects)
             self.found += _too_long(self.plan, stencil)
-        self.found += evictions.judge(guards, self.plan, self.shape)
+        self.judge_budgets(guards)
         if not self.context.pods:
             bound = (one.manifest for stencil in self.stencils.values() for one in stencil.objects)
             self.found += patching.unused(self.plan.model.patches, self.used, bound)
@@ -265,13 +299,13 @@ class _Binder:
                 self.found.append(Diagnostic("R0602", message, decision.scalar.place, hint=hint))
         values = self.decisions.known[self.shape(self.first).split("\n", 3)[3]]
         context = self.context_of(values)
-        made = placement_emitter.placed(context, list(pods_emitter.emit_set(context)))
-        made += budgets_emitter.emit(context, made, self.shared_objects.values())
+        made = self.placed(context, list(pods_emitter.emit_set(context)))
+        made += self.budgets(context, made)
         made, used, wanted = patching.apply(context, self.plan.model.patches, made)
         _promote(self.decisions, wanted)
         self.found += patching.unused(self.plan.model.patches, used | self.used, made)
         objects = tuple(self.finish(made, context, self.decisions))
-        self.found += evictions.judge({"": evictions.guards([one.manifest for one in objects])}, self.plan, self.shape)
+        self.judge_budgets(self.guards("", objects))
         self.found += _uniform(self.plan, objects)
         self.found += _set_names(self.plan, objects)
         return objects

@@ -22,13 +22,13 @@ from replicator.isolation import NOT_ISOLATED, Entrance, Isolation
 from replicator.kinds import CLUSTER_SCOPED
 from replicator.model import Project
 from replicator.parser import decode, schema, source, stored
-from replicator.syncing import SyncWaves
 from replicator.tree import Hole, Manifest, Tree
 from replicator.yaml_text import Piece, Slot, document, json_line
 
 if TYPE_CHECKING:
     from replicator.routing.partitions import Ownership
     from replicator.routing.rules import Table
+    from replicator.syncing import SyncWaves
 
 EMITTERS = {
     "gloo": "replicator.emitters.gloo",
@@ -188,7 +188,7 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         found += unsteady(waves)
     if has_errors(found):
         return Built(told(), texts)
-    sync = SyncWaves(waves) if options.sync_waves else None
+    sync = _sync(waves) if options.sync_waves else None
     isolation = _isolation(project, plan, calls, data, options, found)
     bound: dict[str, BoundSet] = {}
     for name, one_set in plan.sets.items():
@@ -236,6 +236,13 @@ def build(sources: Sequence[Source], options: Options = DEFAULTS) -> Built:
         found += left_behind(project)
         dsl = [_stored(one, RENDERERS[options.form]) for one in documents]
     return built._replace(diagnostics=told(), dsl=dsl)
+
+
+def _sync(waves: Rollout) -> SyncWaves:
+    """What writes the waves into objects."""
+    from replicator.syncing import SyncWaves
+
+    return SyncWaves(waves)
 
 
 def _stored(document: source.Document, render: Render) -> bytes:

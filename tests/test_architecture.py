@@ -68,8 +68,8 @@ TABLE: dict[str, str] = {
     " parser.source",
     "expander.waves": "diagnostics expander.islands expander.values parser.source",
     "expander.zones": "diagnostics expander.islands parser.source ranges yaml_text zones",
-    "expander": "diagnostics expander.islands expander.members expander.values expander.zones"
-    " expression.template expression.values model parser.source",
+    "expander": "diagnostics expander.islands expander.members expander.values expression.template expression.values"
+    " model parser.source",
     # Once per shape: a Type in a Set to trees, by emitters that are blind to each other, and proved.
     "context": "diagnostics expander.islands expression.template expression.values kinds model names parser.source"
     " patch scope sources tree",
@@ -99,9 +99,9 @@ TABLE: dict[str, str] = {
     "resolving": "context decisions diagnostics expander.islands expression.template hosts kinds model names references"
     " tree",
     "syncing": "expander.islands expander.waves tree",
-    "binder": "closed context decisions diagnostics emitters.aggregate emitters.budgets emitters.external"
-    " emitters.island emitters.placement emitters.pods emitters.policies emitters.resources evictions expander.islands"
-    " isolation kinds model names parser.decode patching proofs resolving syncing tree yaml_text",
+    "binder": "closed context decisions diagnostics emitters.aggregate emitters.external emitters.island"
+    " emitters.pods emitters.resources expander.islands isolation kinds model names parser.decode patching proofs"
+    " resolving tree yaml_text",
     # Once per island.
     "stamp": "binder diagnostics expander.islands expression.values sources tree yaml_text",
     "sizes": "diagnostics expander.islands stamp tree yaml_text",
@@ -163,7 +163,7 @@ TABLE: dict[str, str] = {
     # All of it, and the outside world.
     "pipeline": "binder check context definitions diagnostics emitters.resources expander expander.islands"
     " expander.members expander.values expander.waves foreign gather identity isolation kinds links model"
-    " parser.decode parser.schema parser.source parser.stored proofs sizes stamp syncing tree yaml_text",
+    " parser.decode parser.schema parser.source parser.stored proofs sizes stamp tree yaml_text",
     "layout": "expander.islands expander.waves kinds pipeline sources stamp tree",
     # Edits of files in place.
     "editing": "",
@@ -199,6 +199,12 @@ LATE = {
     ("parser.parameters", "parser.slips"): "jsonschema, for values that do not fit",
     ("expander.values", "parser.slips"): "jsonschema, for values that do not fit",
     ("gather", "files"): "for projects that name files",
+    ("expander", "expander.zones"): "for Sets with zones",
+    ("binder", "emitters.placement"): "for Sets with a placement",
+    ("binder", "emitters.policies"): "for strict Sets",
+    ("binder", "emitters.budgets"): "for Sets with a disruption",
+    ("binder", "evictions"): "for Sets with a disruption",
+    ("pipeline", "syncing"): "for its option",
     ("pipeline", "routing.compiler"): "for builds with a Routing",
     ("pipeline", "routing.entrances"): "for builds with a Routing",
     ("pipeline", "routing.features"): "for builds with a Routing",
@@ -234,6 +240,9 @@ TYPES_ONLY = {
     ("routing.compiler", "routing.partition_rules"),
     ("routing.compiler", "routing.partitions"),
     ("pipeline", "routing.partitions"),
+    ("pipeline", "syncing"),
+    ("binder", "syncing"),
+    ("binder", "evictions"),
     ("review", "routing.moves"),
     ("routing.precedence", "expander.islands"),
     ("routing.algebra", "expander.islands"),

@@ -9,7 +9,6 @@ from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.expander.islands import Dynamic, Evaluate, Island, Plan, SetPlan, island_place, merged
 from replicator.expander.members import members, natural
 from replicator.expander.values import Layers, Setting, from_setting, misfit
-from replicator.expander.zones import assign_zones
 from replicator.expression.template import Expr, Path
 from replicator.expression.values import OMIT, Failure
 from replicator.model import IslandSet, IslandType, Param, Project
@@ -104,6 +103,8 @@ def _plan(
     plan.islands = members(plan, layers, room, found)
     _globs_hit(model, plan, layers, found)
     if above is None and plan.zones:
+        from replicator.expander.zones import assign_zones
+
         plan.zone_of = assign_zones(plan, found)
     plan.varying = _varying(plan, layers)
     _judge_values(plan, layers, found)
