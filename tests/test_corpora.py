@@ -18,7 +18,7 @@ Key = tuple[str, str]  # kind, name
 pytestmark = needs_shared
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-SET, ISLAND = "replicator.dev/set", "replicator.dev/island"
+SET, ISLAND, ROUTING = (f"replicator.dev/{label}" for label in ("set", "island", "routing"))
 ISLANDS = {"ap": 0, "eu": 3, "us": 1}  # and their weights
 FOLDER = SHARED / "corpus"
 
@@ -85,7 +85,9 @@ class Compiled(NamedTuple):
     objects: list[Object]
 
     def of_island(self, key: str) -> list[Object]:
-        return [item for item in self.objects if item["metadata"].get("labels", {}).get(ISLAND) == f"shop-{key}"]
+        """The objects of an island, those apart by which it is reached."""
+        own = [item for item in self.objects if ROUTING not in item["metadata"].get("labels", {})]
+        return [item for item in own if item["metadata"].get("labels", {}).get(ISLAND) == f"shop-{key}"]
 
     def inside(self, key: str) -> dict[Key, Object]:
         """The objects in an island's namespace."""
@@ -139,7 +141,8 @@ def test_every_island_has_every_object(compiled: Compiled) -> None:
 
 
 def test_nothing_else_is_made(compiled: Compiled) -> None:
-    others = [item for item in compiled.objects if ISLAND not in item["metadata"].get("labels", {})]
+    others = [item for item in compiled.objects if ROUTING in item["metadata"].get("labels", {})]
+    assert all(ROUTING in item["metadata"]["labels"] or SET in item["metadata"]["labels"] for item in compiled.objects)
     expected = [("Upstream", f"edge-shop-{key}-http") for key in ISLANDS]
     assert [_key(item) for item in others] == [*expected, ("VirtualService", "edge")]
     assert len(compiled.objects) == len(ISLANDS) * (len(compiled.originals) + 1) + len(others)
