@@ -363,7 +363,15 @@ def _partitions(project: Project, plan: Plan, options: Options, found: list[Diag
 
     owned, problems = resolve(project, plan)
     found += problems
-    found += map(proved, owned.values()) if options.notes else ()
+    if options.notes:
+        led_to = {
+            one.target.text
+            for routing in project.routings
+            for route in routing.routes
+            for one in route.to
+            if one.kind == "partition" and one.target is not None
+        }
+        found += (proved(one, one.name in led_to) for one in owned.values())
     return owned
 
 

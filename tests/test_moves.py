@@ -159,6 +159,25 @@ def test_a_partition_that_was_not_there_has_no_steps() -> None:
     assert not list(moves.illegal({"others": Earlier(())}, [now]))
 
 
+def test_a_partition_that_is_gone_takes_no_moves_along() -> None:
+    before = ownership("keys", Step("a", ("b", "cutover")))
+    (found,) = moves.illegal({"tenants": moves.of_ownership(before)}, [])
+    assert (found.code, found.message) == (
+        "R0717",
+        "the Partition `tenants` is gone, and the key `acme` was in a move",
+    )
+    assert not list(moves.illegal({"tenants": moves.of_ownership(ownership("keys", Step("a")))}, []))
+
+
+def test_a_table_of_other_digits_is_told() -> None:
+    before = ownership("hex", Step("a", ("b", "mirror")))
+    after = ownership("buckets", Step("a"))
+    found = list(moves.illegal({"tenants": moves.of_ownership(before)}, [after]))
+    assert {one.message.partition(": ")[2] for one in found} == {
+        "they are in a move, and the table has other digits, or buckets, now"
+    }
+
+
 def test_what_is_written_by_hand_is_passed_over() -> None:
     text = moves.heads([ownership("keys", Step("a", ("b", "mirror")))])
     assert text == ('# Partition tenants\n# Partition tenants: keys ["acme"] cart/a -> cart/b mirror\n')

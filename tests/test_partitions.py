@@ -150,6 +150,10 @@ REFUSED = {
     "no bucket": ("R0714", "spec: {set: cart, buckets: {header: b, count: 8, table: {eu: «'0-8'»}}}"),
     "gap of buckets": ("R0714", "spec: {set: cart, buckets: {header: b, count: 8, table: «{»eu: '0-6'}}}"),
     # Moves
+    "to a drained one": (
+        "R0709",
+        f"spec: {{{KEYS}, {HEX}, moves: [{{hex: '0', from: eu, to: «old», phase: mirror}}]}}",
+    ),
     "to itself": ("R0715", f"spec: {{{KEYS}, {HEX}, moves: [{{hex: '0', from: eu, to: «eu», phase: mirror}}]}}"),
     "not its own": ("R0715", f"spec: {{{KEYS}, {HEX}, moves: [{{hex: «'6-8'», from: eu, to: us, phase: mirror}}]}}"),
     "not its own key": (
@@ -257,6 +261,41 @@ def test_a_draining_island_keeps_its_keys_with_a_warning() -> None:
     assert found.message == "the island `cart/slow` is draining, and it has 128 values of its digits"
     moved = f"{KEYS}, keys: {{a: slow}}, moves: [{{keys: [a], from: slow, to: eu, phase: cutover}}]"
     assert findings(whole(moved)) == []
+
+
+@pytest.mark.parametrize("islands", ["islands: {0: {}, 1: {}}", "replicas: 2", "replicas: 2, form: pods"])
+@pytest.mark.parametrize("phase", ["mirror", "cutover"])
+def test_islands_that_are_counted_move_keys_as_those_that_are_named(islands: str, phase: str) -> None:
+    counted = SETS + "apiVersion: replicator.dev/v1alpha1\nkind: IslandSet\nmetadata: {name: many, namespace: shop}\n"
+    counted += f"spec: {{type: web, {islands}}}\n---\n"
+    table = 'set: many, key: {header: x-t}, pins: {a: 0}, hex: {digits: last, table: {0: "0-7", 1: "8-f"}}'
+    moves = ", ".join(f"{{{one}, from: 0, to: 1, phase: {phase}}}" for one in ("keys: [a]", 'hex: "0"', "keys: [b7]"))
+    built = build([Source("dsl.yaml", f"{counted}{HEAD}spec: {{{table}, moves: [{moves}]}}{ROUTING}{ROUTE}".encode())])
+    assert not has_errors(built.diagnostics), built.diagnostics
+    served = {line.written: line.island.key for line in built.partitions["tenants"].stages[0].lines}
+    assert served == dict.fromkeys(("a: 0", "b7: 0"), "0" if phase == "mirror" else "1")
+
+
+def test_a_route_that_another_hides_is_told_with_the_other() -> None:
+    """Both have the lines of one table; what differs is where they lead to it."""
+    routes = "{name: a, match: {path: {prefix: /a}}, to: {partition: tenants}}\n    - "
+    routes += "{name: b, match: {path: {prefix: /a/b}}, to: {partition: tenants}}"
+    (found,) = findings(whole(f"{KEYS}, keys: {{x: eu, y: eu}}", routes))
+    assert found.code == "R0702"
+    assert found.place is not None
+    assert found.place.line == found.related[0].place.line + 1
+
+
+def test_keys_of_paths_are_prefixes_where_nobody_knows_what_a_regular_expression_wins_over() -> None:
+    spec = "set: cart, key: {pathSegment: 2}, keys: {a: eu, b: eu, c: us}, otherwise: {island: us}"
+    gateway = ROUTING.replace("spec:\n", "spec:\n  provider: gateway-api\n  gateway: {name: public}\n")
+    route = "{name: t, match: {path: {prefix: /t}}, to: {partition: tenants}}"
+    built = build([Source("dsl.yaml", whole(spec, route, gateway).encode())])
+    assert not has_errors(built.diagnostics), built.diagnostics
+    (made,) = [one for one in yaml.safe_load_all(b"".join(built.texts())) if one["kind"] == "HTTPRoute"]
+    paths = [[match["path"] for match in rule["matches"]] for rule in made["spec"]["rules"]]
+    prefixes = [[path["value"] for path in of_rule if path["type"] == "PathPrefix"] for of_rule in paths]
+    assert prefixes == [["/t/a", "/t/b"], ["/t/c"], ["/t"]]
 
 
 def test_islands_of_every_kind_own_keys() -> None:

@@ -220,6 +220,7 @@ TRAPS = {
             "/?q=12": "shop/cart-1-web:80 /?q=12",
             "/?q=12a": "404",
         },
+        refused={"gateway-api": "whether a regular expression or another path wins is the implementation's own"},
     ),
     "hosts outside see their own": Trap(
         """

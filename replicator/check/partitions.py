@@ -43,7 +43,8 @@ def _tables(one: Partition, spec: Mapping) -> Iterator[Diagnostic]:
     if len(tables) > 1:
         message = f"`{tables[0]}` and `{tables[1]}` at once"
         yield Diagnostic("R0205", message, spec.key_place(tables[1]), hint=f"one of: {', '.join(TABLES)}")
-    if not tables and one.pins is None:
+    named = [node for node in (one.pins, one.keys) if node is not None and node.items]
+    if not named and one.hex is None and one.buckets is None:
         place = one.node.key_place("spec")
         yield Diagnostic("R0202", "no key has an island", place, hint=f"one of: {', '.join(TABLES)}; or `pins`")
     numbered = one.buckets is not None and one.buckets.source is not None

@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import combinations, combinations_with_replacement, product
 from typing import TYPE_CHECKING, NamedTuple
 
-from replicator.diagnostics import Diagnostic, Related
+from replicator.diagnostics import Diagnostic, Place, Related
 from replicator.expander.islands import island_place
 from replicator.expression.values import Failure
 from replicator.routing import patterns
@@ -313,7 +313,7 @@ def _told(
         related = [one for condition, takers in hidden.values() for one in _others(condition, takers)]
         hint = _way_out(rule, hidden.values())
         shown = (*here, *dict.fromkeys(related))[: _SHOWN + len(here)]
-        yield Diagnostic("R0702", message, rule.place, hint=hint, related=shown, island=path)
+        yield Diagnostic("R0702", message, _route(rule), hint=hint, related=shown, island=path)
         return
     for number, (condition, takers) in hidden.items():
         message = f"no request reaches this match{of}"
@@ -321,6 +321,11 @@ def _told(
         place = rule.matches[number]
         hint = "remove it"
         yield Diagnostic("R0702", message, place, "", hint, (*here, *related), "warning", island=path)
+
+
+def _route(rule: Rule) -> Place:
+    """Where a route is written; of one to a Partition, whose lines are elsewhere, where it leads there."""
+    return rule.at("to") if rule.keyed is not None else rule.place
 
 
 def _others(condition: Condition, takers: _Verdict) -> list[Related]:
@@ -332,7 +337,8 @@ def _others(condition: Condition, takers: _Verdict) -> list[Related]:
             what = "it matches every request"
         elif other == condition:
             what = "it has the same match"
-        place = entry.rule.matches[entry.number] if len(entry.rule.conditions) > 1 else entry.rule.place
+        several = len(entry.rule.conditions) > 1 and entry.rule.keyed is None
+        place = entry.rule.matches[entry.number] if several else _route(entry.rule)
         found.append(Related(what + of, place))
     return found
 

@@ -96,7 +96,7 @@ def one_azure_secret(tables: Iterable[Table]) -> Iterator[Diagnostic]:
 _OTHERS = "provider gloo or istio can"
 _NO_FIXED = No("there are no fixed responses", "flavor: kgateway, or let a Service answer")
 _REGEX = "regular expressions are the implementation's own (RE2, whole value, is assumed)"
-_REGEX_PATH = f"{_REGEX}, and so is whether one or another path wins: both at once is an error, `/` apart"
+_REGEX_PATH = f"{_REGEX}, and so is whether one or another path wins: both at once is an error, `/` too"
 _NAMED_HOST = "by an ExternalName Service, which not every implementation takes for a backend"
 _MATCHED_HOST = f"by a match on the header `Host`; {_REGEX}"
 _ONE_HOST = No(

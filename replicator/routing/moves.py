@@ -76,9 +76,15 @@ def _phase(line: Line) -> Phase:
 def illegal(earlier: Mapping[str, Earlier], now: Iterable[Ownership]) -> Iterator[Diagnostic]:
     """The steps that are not legal, each at the place of the move, or of the line, that says so now (R0717).
 
-    Partitions that were not there before have no steps.
+    Partitions that were not there before have no steps. One that is gone takes its moves along.
     """
-    for owned in now:
+    present = {owned.name: owned for owned in now}
+    for name, gone in earlier.items():
+        if name not in present and gone.moving:
+            message = f"the Partition `{name}` is gone, and {_shown(gone.moving[0].share)} was in a move"
+            hint = "finish its moves, or call them off, under its name; then rename it or take it out"
+            yield Diagnostic("R0717", message, hint=hint)
+    for owned in present.values():
         before = earlier.get(owned.name)
         if before is not None:
             yield from _of_partition(before, owned)
@@ -90,6 +96,8 @@ def _of_partition(before: Earlier, now: Ownership) -> Iterator[Diagnostic]:
         was, line = _was(before, share), _line(now, share)
         present = State(line.island.path, _phase(line) if line.move else None) if line else None
         problem = _problem(was, present)
+        if line is None and share.kind != "keys" and not _has(now, share):
+            problem = "they are in a move, and the table has other digits, or buckets, now"
         if not problem:
             continue
         place = now.model.metadata.name_node.place
@@ -149,6 +157,10 @@ def _line(owned: Ownership, share: Share) -> Line | None:
             if line.share.has(key) if key is not None and same else _within(share, line.share):
                 return line
     return None
+
+
+def _has(owned: Ownership, share: Share) -> bool:
+    return any((line.share.kind, line.share.width) == (share.kind, share.width) for line in _lines(owned))
 
 
 def _within(share: Share, other: Share) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from replicator.diagnostics import Place, Related
 from replicator.expander.islands import Island
@@ -58,8 +58,7 @@ def parts(
             continue
         later = owned.stages[number + 1 :]
         first = number == 0 and bool(later)
-        # A longer prefix does not win over a regular expression of Gateway API.
-        plain = column not in _GATEWAY_API or all(one.source.kind != "pathSegment" for one in later)
+        prefixes = _prefixes(column, later)
         groups: dict[tuple[str, str], list[Line]] = {}
         for line in stage.lines:
             groups.setdefault((line.island.path, line.mirror.path if line.mirror else ""), []).append(line)
@@ -70,12 +69,27 @@ def parts(
             made = [
                 _alone(one, first, column)._replace(apart=f"{route} {stage.name} {at}")
                 for at, (condition, _) in enumerate(base)
-                for one in _narrowed(condition, stage.source, share, limits(column, stage.source), plain, say)
+                for one in _narrowed(condition, stage.source, share, limits(column, stage.source), prefixes, say)
             ]
             names = [*(["pins"] if first else []), island.name, *(["to", mirror.name] if mirror else [])]
             for part, conditions in enumerate(_chunks(made, column)):
                 name = ".".join([*names, str(part + 1)] if part else names)
                 yield Part(name, stage, tuple(lines), conditions, island, mirror)
+
+
+Prefixes = Literal["none", "single", "each"]
+"""Which keys of paths are longer prefixes, rather than regular expressions: none, one by itself, or each of several."""
+
+
+def _prefixes(column: str, later: Sequence[Stage]) -> Prefixes:
+    """How keys of paths are written.
+
+    In Gateway API a longer prefix does not win over a regular expression; and whether a regular expression wins over a
+    prefix is the implementation's own, where there is no more to be known of it.
+    """
+    if column in _GATEWAY_API and any(one.source.kind == "pathSegment" for one in later):
+        return "none"
+    return "each" if column == "gateway-api" else "single"
 
 
 def limits(column: str, source: KeySource) -> Limits:
@@ -111,11 +125,11 @@ def _path(content: Text) -> str:
 
 
 def _narrowed(
-    condition: Condition, source: KeySource, share: Share, bounds: Limits, plain: bool, say: Say
+    condition: Condition, source: KeySource, share: Share, bounds: Limits, prefixes: Prefixes, say: Say
 ) -> Iterator[Condition]:
-    """A condition for requests whose key is in a share; with `plain` a path of one key is a prefix, where it can be."""
+    """A condition for requests whose key is in a share."""
     if source.kind == "pathSegment":
-        yield from _segments(condition, source, share, bounds, plain, say)
+        yield from _segments(condition, source, share, bounds, prefixes, say)
         return
     frame = of_label(source.number) if source.kind == "hostLabel" else WHOLE
     label = source.number if source.kind == "hostLabel" else 0
@@ -139,13 +153,16 @@ def _with(tests: tuple[Test, ...], test: Test) -> tuple[Test, ...]:
 
 
 def _segments(
-    condition: Condition, source: KeySource, share: Share, bounds: Limits, plain: bool, say: Say
+    condition: Condition, source: KeySource, share: Share, bounds: Limits, prefixes: Prefixes, say: Say
 ) -> Iterator[Condition]:
-    """A path below the condition's prefix; with `plain`, of one key right below it, a longer prefix."""
+    """A path below the condition's prefix. Of keys right below it, a longer prefix may do."""
     prefix, number = _path(condition.path), source.number
     depth = len([step for step in prefix.split("/") if step])
+    if prefixes == "each" and share.kind == "keys" and number == depth + 1:
+        yield from (condition._replace(path=(f"{prefix.rstrip('/')}/{key}",)) for key in sorted(share.values))
+        return
     for piece in pieces(share, of_segment(prefix, number), bounds):
-        if plain and len(piece.share.values) == 1 and number == depth + 1:
+        if prefixes != "none" and len(piece.share.values) == 1 and number == depth + 1:
             path = f"{prefix.rstrip('/')}/{next(iter(piece.share.values))}"
             yield condition._replace(path=(path,))
             continue

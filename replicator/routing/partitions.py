@@ -79,8 +79,11 @@ def resolve(project: Project, plan: Plan) -> tuple[dict[str, Ownership], list[Di
     return made, found
 
 
-def proved(owned: Ownership) -> Diagnostic:
-    """What is known of a Partition: that each key has one island, and by which tables it is found."""
+def proved(owned: Ownership, is_led_to: bool) -> Diagnostic:
+    """What is known of a Partition: that each key has one island, and by which tables it is found.
+
+    It is said, too, where no route leads to it.
+    """
     tables: list[str] = []
     for stage in owned.stages:
         number = sum(size(line.share) for line in stage.lines)
@@ -93,7 +96,8 @@ def proved(owned: Ownership) -> Diagnostic:
         answer = model.otherwise.data["respond"]
         rest = f"are answered by {answer if isinstance(answer, int) else answer['status']}"
     moves = f"; moves under way: {len(model.moves):,}" if model.moves else ""
-    message = f"proved: each key has one serving island: {', then '.join(tables)}; other keys {rest}{moves}"
+    unused = "" if is_led_to else "; no route of this build leads to it"
+    message = f"proved: each key has one serving island: {', then '.join(tables)}; other keys {rest}{moves}{unused}"
     return Diagnostic("R0716", message, model.metadata.name_node.place, severity="note")
 
 
@@ -101,7 +105,7 @@ _TOLD = {
     "pins": "{number} pinned key{s}",
     "keys": "{number} key{s} of a map",
     "hex": "all {number} values of hex digits",
-    "buckets": "all {number} buckets",
+    "buckets": "all {number} bucket{s}",
 }
 
 
@@ -159,6 +163,7 @@ class _Resolver:
             hint = nearest(partition.set.text, plan.sets)
             self.say("R0701", f"there is no IslandSet `{partition.set.text}`", partition.set.place, hint)
         self.inner: Mapping[str, Island] | None = None
+        self.known: dict[str, Island] = {}  # each one once: those of a Set by number are made when they are asked for
 
     def say(self, code: str, message: str, place: Place, hint: str = "", *related: Related) -> None:
         self.found.append(Diagnostic(code, message, place, hint=hint, related=related))
@@ -202,6 +207,8 @@ class _Resolver:
     def island(self, key: str, place: Place) -> Island | None:
         """The island of a key; of Sets inside islands, of the keys from the outermost on."""
         assert self.set is not None
+        if key in self.known:
+            return self.known[key]
         if self.set.above is None:
             found = self.set.find(key)
         else:
@@ -219,6 +226,8 @@ class _Resolver:
                 related = (Related("it is removed here", removed.key_place(key)),)
                 hint = "give its keys to another island before it is removed"
             self.say("R0701", f"the Set `{path}` has no island `{key}`", place, hint, *related)
+        else:
+            self.known[key] = found
         return found
 
     # The table
@@ -399,18 +408,19 @@ class _Resolver:
         """Islands that get no new requests, and still serve keys."""
         keys: dict[str, tuple[Island, Line, int]] = {}
         for line in (line for stage in stages for line in stage.lines):
-            for island in (line.island, line.mirror):
-                if island is not None and island.state != "active":
-                    _, first, number = keys.get(island.path, (island, line, 0))
-                    keys[island.path] = island, first, number + size(line.share)
+            if line.island.state != "active":
+                _, first, number = keys.get(line.island.path, (line.island, line, 0))
+                keys[line.island.path] = line.island, first, number + size(line.share)
+            if line.mirror is not None and line.mirror.state != "active" and line.move is not None:
+                hint = "move them to another island"
+                self.state(line.mirror, line.move.target.place, "keys are on their way to it", hint)
         for island, line, number in keys.values():
             self.state(island, line.place, f"it has {number:,} {_UNITS[line.share.kind][number != 1]}")
         if fallback is not None and fallback.state != "active" and self.model.otherwise is not None:
             self.state(fallback, self.model.otherwise.items["island"].place, "it serves all other keys")
 
-    def state(self, island: Island, place: Place, what: str) -> None:
+    def state(self, island: Island, place: Place, what: str, hint: str = "move its keys to another island") -> None:
         drained = island.state == "drained"
-        hint = "move its keys to another island"
         related = (Related(f"it is {island.state}", island_place(island)),)
         message = f"the island `{island.path}` is {island.state}, and {what}"
         finding = Diagnostic("R0709", message, place, hint=hint, related=related)

@@ -70,8 +70,8 @@ class Order(NamedTuple):
 def compiled(table: Table, known: bool) -> tuple[Order, list[Diagnostic]]:
     """The order of a table's rules, and where it cannot be kept.
 
-    `known` says that a path's regular expression stands between exact paths and prefixes; else nothing is known of it
-    but that it stands above the prefix `/`.
+    `known` says that a path's regular expression stands between exact paths and prefixes; else nothing is known of it:
+    Istio has it below all prefixes, `/` too (istio/istio: pilot/pkg/config/kube/gateway/conversion.go, getURIRank).
     """
     compiler = _Compiler(table, known)
     for row in reversed(compiler.rows):
@@ -265,9 +265,7 @@ class _Compiler:
         if disjoint(mine, its):
             return _NOTHING
         if mine.path_op != its.path_op and "regex" in (mine.path_op, its.path_op) and not self.known:
-            plain = its if mine.path_op == "regex" else mine
-            if (plain.path_op, plain.path) != ("prefix", ("/",)):
-                return _Verdict(problem="whether a regular expression or another path wins is the implementation's own")
+            return _Verdict(problem="whether a regular expression or another path wins is the implementation's own")
         if _rank(its) < _rank(mine):
             return _NOTHING
         if includes(mine, its):
