@@ -226,6 +226,8 @@ def build_command(
         raise click.UsageError("--check and --layout go with -o DIR")
     if output == "":
         raise click.UsageError("-o names no directory")
+    if against == "":
+        raise click.UsageError("--against names no earlier output")
     if output is not None and form != "yaml":
         raise click.UsageError("--format json is for standard output")
     if output is None and against is None and (allow_removed or deletions is not None):

@@ -520,7 +520,13 @@ def test_a_file_that_is_broken(place: Place) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--allow-removed"], ["--deletions", "a"], ["-o", "out", "--deletions", "-"], ["-o", "o", "--deletions", "o/a"]],
+    [
+        ["--allow-removed"],
+        ["--deletions", "a"],
+        ["-o", "out", "--deletions", "-"],
+        ["-o", "o", "--deletions", "o/a"],
+        ["--against", ""],
+    ],
 )
 def test_flags_that_do_not_go_together(arguments: list[str], place: Place) -> None:
     written(place.file, WEB, of("a", islands="x"))
