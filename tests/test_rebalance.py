@@ -350,7 +350,19 @@ def many(text: str) -> str:
         (
             BUCKETS + "  moves: [{buckets: 0-3, from: eu, to: us, phase: mirror}]\n",
             "",
-            "14: R0811 buckets are on their way from `eu` to `us`",
+            "14: R0811 the buckets 0-3 are on their way from `eu` to `us`",
+        ),
+        (
+            PARTITION
+            + "  hex: {digits: last, table: {eu: 0-7, us: 8-f}}\n"
+            + "  moves: [{hex: '7', from: eu, to: us, phase: mirror}]\n",
+            "",
+            "8: R0811 the digits 7 are on their way from `eu` to `us`",
+        ),
+        (
+            PARTITION + "  keys: {a: eu, b: eu}\n  moves: [{keys: [a, b], from: eu, to: us, phase: mirror}]\n",
+            "",
+            "8: R0811 the keys a, b are on their way from `eu` to `us`",
         ),
         (
             BUCKETS + "  moves: [{keys: [a], from: eu, to: us, phase: mirror}]\n",
@@ -379,6 +391,62 @@ def test_what_is_refused(files: Files, text: str, options: str, told: str) -> No
     assert code == (2 if "R0802" in told else 1)
     assert found.startswith(told)
     assert after == text
+
+
+TYPE = """\
+---
+apiVersion: replicator.dev/v1alpha1
+kind: IslandType
+metadata: {name: cart}
+spec:
+  units: {api: {image: "x:1", ports: {http: 80}}}
+  ports: {http: {unit: api, port: http}}
+"""
+ROUTING = """\
+---
+apiVersion: replicator.dev/v1alpha1
+kind: Routing
+metadata: {name: shop, namespace: shop}
+spec:
+  provider: istio
+  hosts: [shop.example.com]
+  gateway: {namespace: istio-system, name: public}
+  routes: [{to: {partition: tenants}}]
+"""
+
+
+def told_way_out(file: Path, capfd: pytest.CaptureFixture[str], text: str, *options: str) -> str:
+    """The help of a refusal, which names the place of the first error."""
+    file.write_text(text)
+    assert main(["rebalance", str(file), *options]) in (1, 2)
+    found = re.search(r"^help: (.*)$", capfd.readouterr().err, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def test_the_way_out_of_a_move_is_one_of_legal_steps(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each state that the help tells of builds over the one before; for a cutover, to drop the move is none."""
+    file, out = tmp_path / "dsl.yaml", tmp_path / "out"
+    rest = SET.replace(", ap: {}", "") + TYPE + ROUTING
+    moving = "  otherwise: {island: eu}\n  moves: [{buckets: 127, from: eu, to: us, phase: mirror}]\n"
+
+    def steps(text: str) -> int:
+        file.write_text(text)
+        return main(["build", str(file), "-o", str(out)])
+
+    mirror = BUCKETS + moving + rest
+    cutover = mirror.replace("phase: mirror", "phase: cutover")
+    done = BUCKETS.replace("0-127", "0-126").replace("128-255", "127-255") + moving.splitlines()[0] + "\n" + rest
+    dropped = BUCKETS + moving.splitlines()[0] + "\n" + rest
+    for options in ((), ("--remove", "us")):
+        hint = told_way_out(file, capfd, mirror, *options)
+        assert hint == (
+            "finish this move: `phase: cutover`, built and applied; then write them to `us` in the table, and take it"
+            " out of `moves`; or drop it, and `eu` keeps them"
+        )
+        hint = told_way_out(file, capfd, cutover, *options)
+        assert hint == "finish this move: write them to `us` in the table, and take it out of `moves`"
+    assert [steps(text) for text in (mirror, dropped, mirror, done, cutover, dropped, done)] == [0, 0, 0, 1, 0, 1, 0]
 
 
 def test_of_several_one_is_chosen(files: Files) -> None:

@@ -12,6 +12,7 @@ from replicator.editing.members import Member, members
 from replicator.editing.text import GONE, Path, Refused
 from replicator.expander.islands import STATES
 from replicator.expander.members import natural
+from replicator.model import Move as MoveUnderWay
 from replicator.model import Partition, Project
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
@@ -190,10 +191,29 @@ def _table(partition: Partition) -> Table:
     for move in partition.moves:
         if move.node.items.keys() & {table.kind}:
             on_their_way = move.node.items[table.kind]
-            message = f"{table.kind} are on their way from `{_text(move.origin)}` to `{_text(move.target)}`"
-            hint = "finish this move: write them to their new island in the table, take it out of `moves`; or drop it"
-            raise _refused(message, on_their_way, hint)
+            message = f"{_moving(move)} are on their way from `{move.origin.text}` to `{move.target.text}`"
+            raise _refused(message, on_their_way, _finish(move))
     return table
+
+
+def _moving(move: MoveUnderWay) -> str:
+    """What is in a move, in the words of its errors elsewhere."""
+    if move.keys:
+        return _clipped(f"the keys {', '.join(key.text for key in move.keys)}")
+    given = move.hex or move.buckets
+    assert given is not None
+    return _clipped(f"the {'buckets' if given is move.buckets else 'digits'} {given.text}")
+
+
+def _finish(move: MoveUnderWay) -> str:
+    """The legal steps out of a move (`routing.moves`): a mirror may be dropped, a cutover has happened."""
+    table = f"write them to `{move.target.text}` in the table{' or in `pins`' if move.keys else ''}"
+    if move.phase == "cutover":
+        return f"finish this move: {table}, and take it out of `moves`"
+    return (
+        f"finish this move: `phase: cutover`, built and applied; then {table}, and take it out of `moves`;"
+        f" or drop it, and `{move.origin.text}` keeps them"
+    )
 
 
 def _text(node: Node) -> str:
@@ -258,7 +278,7 @@ def _held(partition: Partition, name: str) -> Iterator[Diagnostic]:
     for move in partition.moves:
         for end in (move.origin, move.target):
             if end.text == name:
-                yield Diagnostic("R0811", f"`{name}` has a part in a move", end.place, hint="finish it, or drop it")
+                yield Diagnostic("R0811", f"`{name}` has a part in a move", end.place, hint=_finish(move))
     owner = partition.otherwise.items.get("island") if partition.otherwise is not None else None
     if owner is not None and _text(owner) == name:
         yield Diagnostic("R0811", f"`{name}` serves the keys that no island has", owner.place)
