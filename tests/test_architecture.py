@@ -173,8 +173,8 @@ TABLE: dict[str, str] = {
     "editing.balance": "ranges",
     "editing.rebalance": "diagnostics editing.balance editing.members editing.text expander.islands expander.members"
     " model parser.source ranges routing.partitions",
-    "editing.scale": "check.project diagnostics editing.members editing.text expander.members model names parser.source"
-    " ranges zones",
+    "editing.scale": "check.project diagnostics editing.members editing.text expander.members expander.values model"
+    " names parser.source ranges zones",
     "editing.command": "diagnostics editing.text model parser.decode parser.source parser.stored pipeline",
     "crds": "parser.schema tree yaml_text",
     "report": "diagnostics",

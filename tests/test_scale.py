@@ -210,6 +210,86 @@ def test_an_island_with_keys_stays(files: Files, more: str, told: str) -> None:
     assert files.run(text, "cart", "4")[0] == 0
 
 
+ROUTING = """\
+---
+apiVersion: replicator.dev/v1alpha1
+kind: Routing
+metadata: {name: web, namespace: shop}
+spec:
+  provider: istio
+  hosts: [shop.example.com]
+  gateway: {namespace: istio-system, name: public}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            KEYED + "  waves: [{islands: [cell-2]}, {rest: true}]\n",
+            "10: R0812 `cell-2` in `waves` would match no island of `cart` any more\n",
+        ),
+        (
+            KEYED + "  waves:\n    - {islands: [cell-1]}\n    - {islands: ['*-[2-9]']}\n",
+            "12: R0812 `*-[2-9]` in `waves` would match no island of `cart` any more\n",
+        ),
+        (
+            KEYED + "  overrides: [{islands: [cell-1, cell-2], params: {}}]\n",
+            "10: R0812 `cell-2` in `overrides` would match no island of `cart` any more\n",
+        ),
+        (
+            COUNTED + "  overrides: [{islands: ['[2-9]'], params: {}}]\n",
+            "8: R0812 `[2-9]` in `overrides` would match no island of `cart` any more\n",
+        ),
+        (
+            KEYED + ROUTING + "  routes: [{to: {island: cart/cell-2}}]\n",
+            "18: R0812 a route of the Routing `web` names the island `cart/cell-2`\n",
+        ),
+        (
+            KEYED + ROUTING + "  routes: [{to: {island: cart/cell-1}, mirror: {island: cart/cell-2}}]\n",
+            "18: R0812 a mirror of the Routing `web` names the island `cart/cell-2`\n",
+        ),
+        (
+            KEYED
+            + ROUTING
+            + "  routes: [{to: {island: cart/cell-1}}]\n"
+            + "  tests: [{name: a, request: {path: /}, expect: {island: cart/cell-2}}]\n",
+            "19: R0812 a test of the Routing `web` names the island `cart/cell-2`\n",
+        ),
+        (
+            KEYED + ROUTING + "  routes: [{to: {island: cart/cell-2/api/0}}]\n",  # inside the one that goes
+            "18: R0812 a route of the Routing `web` names the island `cart/cell-2/api/0`\n",
+        ),
+    ],
+)
+def test_an_island_that_is_named_stays(files: Files, text: str, told: str) -> None:
+    assert files.run(text, "cart", "-1") == (1, told, text)
+
+
+def test_an_inner_island_that_is_named_stays(files: Files) -> None:
+    inner = REGION.replace("replicas: 3", "replicas: 3, overrides: [{islands: ['2'], params: {}}]")
+    text = TYPE + inner + REGIONS + ROUTING + "  routes: [{to: {island: region/us/cell/2}}]\n"
+    code, told, after = files.run(text, "region/cell", "2")
+    assert (code, after) == (1, text)
+    assert told == (
+        "14: R0812 `2` in `overrides` would match no island of `region/cell` any more\n"
+        "30: R0812 a route of the Routing `web` names the island `region/us/cell/2`\n"
+    )
+
+
+def test_what_still_matches_an_island_stays(files: Files) -> None:
+    """Globs that match another, names of islands of other Sets, and what matched nothing before."""
+    text = (
+        KEYED
+        + "  overrides: [{islands: ['cell-*', old], params: {}}]\n  waves: [{islands: ['*']}]\n"
+        + ROUTING
+        + "  routes: [{to: [{island: cart/cell-1}, {island: other/cell-2}, {island: cart/x/cell-2}]}]\n"
+    )
+    code, _, after = files.run(text, "cart", "-1")
+    assert code == 0
+    assert "    cell-2: {}\n" not in after
+
+
 def test_a_set_inside_islands_changes_in_all_of_them(files: Files) -> None:
     text = TYPE + REGION + REGIONS
     code, told, after = files.run(text, "region/cell", "5")

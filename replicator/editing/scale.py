@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import translate
 from typing import Any, NamedTuple
 
 from replicator import names, ranges
@@ -13,7 +14,8 @@ from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.editing.members import members, ordinals, written_keys
 from replicator.editing.text import GONE, Path, Refused
 from replicator.expander.members import natural
-from replicator.model import IslandSet, IslandType, Partition, Project
+from replicator.expander.values import WILD
+from replicator.model import IslandSet, IslandType, Partition, Project, Routing
 from replicator.parser.source import Mapping as MappingNode
 from replicator.parser.source import Node, Scalar
 from replicator.zones import levelled
@@ -132,7 +134,7 @@ def scale(project: Project, asked: Asked) -> Scaled:
     came = _next(scaled, keys, wanted - len(keys), asked.reuse) if wanted > len(keys) else []
     went = keys[wanted:]
     _judge_keys(scaled, came, asked.reuse)
-    _judge_owners(project, scaled, went)
+    _judge_gone(project, scaled, keys[:wanted], went)
     changes: dict[MappingNode, dict[Path, Any]] = {scaled.document: {}}
     here = changes[scaled.document]
     zones = _zones(scaled, keys, came)
@@ -253,12 +255,20 @@ def _judge_keys(scaled: _Set, came: Iterable[str], reuse: bool) -> None:
         raise Refused(Diagnostic("R0812", message, tombs[0].place, hint=hint, related=related))
 
 
-def _judge_owners(project: Project, scaled: _Set, went: Iterable[str]) -> None:
-    """No island that goes has keys of a Partition."""
-    gone = set(went)
-    found: list[Diagnostic] = []
+def _judge_gone(project: Project, scaled: _Set, left: Sequence[str], went: Sequence[str]) -> None:
+    """Nothing among the documents needs an island that goes."""
+    gone = frozenset(went)
+    if not gone:
+        return
+    found = [*_owning(project, scaled, gone), *_routed_to(project, scaled, gone), *_globs_left(scaled, left, gone)]
+    if found:
+        raise Refused(*found)
+
+
+def _owning(project: Project, scaled: _Set, gone: frozenset[str]) -> Iterator[Diagnostic]:
+    """Islands that go and have keys of a Partition."""
     depth = scaled.name.count("/") + 1
-    for partition in project.partitions if gone else ():
+    for partition in project.partitions:
         if partition.set.text != scaled.name and not partition.set.text.startswith(f"{scaled.name}/"):
             continue
         told: set[tuple[str, str]] = set()
@@ -271,9 +281,48 @@ def _judge_owners(project: Project, scaled: _Set, went: Iterable[str]) -> None:
             if what != "table":
                 hint = f"first change `{what}` by hand"
             message = f"the Partition `{partition.name}` gives keys to the island `{owner}`"
-            found.append(Diagnostic("R0812", message, place, hint=hint))
-    if found:
-        raise Refused(*found)
+            yield Diagnostic("R0812", message, place, hint=hint)
+
+
+def _routed_to(project: Project, scaled: _Set, gone: frozenset[str]) -> Iterator[Diagnostic]:
+    """Islands that go, or have one around them that goes, and are named by a route or by a test of routes."""
+    sets = scaled.name.split("/")
+    end = 2 * len(sets)
+    for routing in project.routings:
+        for what, node in _destinations(routing):
+            steps = node.text.split("/")
+            if len(steps) >= end and steps[:end:2] == sets and steps[end - 1] in gone:
+                message = f"{what} of the Routing `{routing.name}` names the island `{node.text}`"
+                yield Diagnostic("R0812", message, node.place, hint="first name another island there, or take it out")
+
+
+def _destinations(routing: Routing) -> Iterator[tuple[str, Scalar]]:
+    """Where a Routing names islands: by what, and the path of one."""
+    for route in routing.routes:
+        for one in route.to:
+            if one.kind == "island" and one.target is not None:
+                yield "a route", one.target
+        if route.mirror is not None and route.mirror.kind == "island" and route.mirror.target is not None:
+            yield "a mirror", route.mirror.target
+    for test in routing.tests:
+        if isinstance(island := test.get("expect", "island"), Scalar):
+            yield "a test", island
+
+
+def _globs_left(scaled: _Set, left: Sequence[str], gone: frozenset[str]) -> Iterator[Diagnostic]:
+    """Globs of overrides and waves that match islands that go, and none that stays."""
+    globs = [("overrides", glob) for one in scaled.model.overrides for glob in one.globs]
+    globs += [("waves", glob) for one in scaled.model.waves for glob in one.globs]
+    for field, glob in globs:
+        if WILD.search(glob.text):
+            matches = re.compile(translate(glob.text)).fullmatch
+            needed = any(map(matches, gone)) and not any(map(matches, left))
+        else:
+            needed = glob.text in gone
+        if needed:
+            message = f"`{glob.text}` in `{field}` would match no island of `{scaled.name}` any more"
+            hint = f"first take it out, with its entry of `{field}` where nothing else is named there"
+            yield Diagnostic("R0812", message, glob.place, hint=hint)
 
 
 def _owners(partition: Partition) -> Iterator[tuple[str, str, Place]]:
