@@ -47,6 +47,11 @@ def is_subdomain(name: str) -> bool:
     return len(name) <= MAX_SUBDOMAIN and SUBDOMAIN.fullmatch(name) is not None
 
 
+def is_key(name: str) -> bool:
+    """Whether a text is fit for an island's key: a DNS label, but shorter, as it is a part of names."""
+    return len(name) <= MAX_KEY and LABEL.fullmatch(name) is not None
+
+
 def is_token(name: str) -> bool:
     """Whether a name is a token of HTTP (RFC 9110), as the names of headers are."""
     return TOKEN.fullmatch(name) is not None

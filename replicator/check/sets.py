@@ -10,7 +10,7 @@ from replicator.check.project import all_sets, children_of
 from replicator.check.types import same_number, same_volumes
 from replicator.diagnostics import Diagnostic, Related, nearest
 from replicator.model import IslandSet, IslandType, Project, UnitPort
-from replicator.names import LABEL, MAX_KEY
+from replicator.names import is_key
 from replicator.parser.source import Mapping, Node, Scalar
 
 
@@ -100,7 +100,7 @@ def tombstones(project: Project) -> Iterator[Diagnostic]:
         for path in removed.items:
             place = removed.key_place(path)
             keys, inner = path.split("/")[0::2], path.split("/")[1::2]
-            if len(keys) == len(inner) or not all(len(key) <= MAX_KEY and LABEL.fullmatch(key) for key in keys):
+            if len(keys) == len(inner) or not all(map(is_key, keys)):
                 hint = "a key, as `eu`; of an island inside it a path, as `eu/cell/3`"
                 yield Diagnostic("R0327", f"`{path}` is the path of no island", place, hint=hint)
                 continue

@@ -96,7 +96,7 @@ def _keys_of(plan: SetPlan, parent: Island, room: int, found: list[Diagnostic]) 
         found.append(Diagnostic("R0504", "the keys of islands are a list of different texts", place))
         return []
     for key in given:
-        if len(str(key)) > names.MAX_KEY or not names.LABEL.fullmatch(str(key)):
+        if not names.is_key(str(key)):
             found.append(Diagnostic("R0501", f"`{key}` is no key of an island", place))
             return []
     return sorted(map(str, given), key=natural)
@@ -159,7 +159,7 @@ def keyed(plan: SetPlan, entries: MappingNode, layers: Layers, room: int, found:
     islands = []
     for key in sorted(entries.items, key=natural):
         entry = entries.items[key]
-        if len(key) > names.MAX_KEY or not names.LABEL.fullmatch(key):
+        if not names.is_key(key):
             hint = f"at most {names.MAX_KEY} of a-z, 0-9 and `-`, a letter or digit at both ends"
             found.append(Diagnostic("R0501", f"`{key}` is no key of an island", entries.key_place(key), hint=hint))
             continue
@@ -201,7 +201,7 @@ def matrix(plan: SetPlan, axes: MappingNode, layers: Layers, room: int, found: l
             continue
         key = "-".join(scalar.text for scalar in choice)
         place = axes.key_place(names_of_axes[0])
-        if len(key) > names.MAX_KEY or not names.LABEL.fullmatch(key):
+        if not names.is_key(key):
             hint = f"the values make keys: at most {names.MAX_KEY} of a-z, 0-9 and `-` together"
             found.append(Diagnostic("R0501", f"`{key}` is no key of an island", place, hint=hint))
         elif key in islands:
