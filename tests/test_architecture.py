@@ -172,7 +172,7 @@ TABLE: dict[str, str] = {
     " parser.source",
     "editing.balance": "ranges",
     "editing.rebalance": "diagnostics editing.balance editing.members editing.text expander.islands expander.members"
-    " model parser.source ranges routing.partitions",
+    " model names parser.source ranges routing.partitions",
     "editing.scale": "check.project diagnostics editing.members editing.text expander.members expander.values model"
     " names parser.source ranges zones",
     "editing.command": "diagnostics editing.text model parser.decode parser.source parser.stored pipeline",

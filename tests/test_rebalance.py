@@ -415,6 +415,23 @@ spec:
 """
 
 
+@pytest.mark.parametrize("name", ["", "a b/ö", "/", "a/", "a/b", "Ap", "a_b", "-a", "a" * 33, "..", "a\nb: 1"])
+@pytest.mark.parametrize("rest", ["", SET])
+def test_what_is_no_island_gets_no_share(files: Files, name: str, rest: str) -> None:
+    for options in (("--add", name), ("--weight", f"{name}=2") if name else ("--add", "ap", "--add", name)):
+        code, told, after = files.run(BUCKETS + rest, *options)
+        assert (code, after) == (2, BUCKETS + rest)
+        assert "\n" in name or told == f": R0802 `{name}` is no island of `cart`\n"
+
+
+def test_islands_inside_islands_are_paths_of_keys(files: Files) -> None:
+    text = BUCKETS.replace("set: cart", "set: region/cell").replace("eu:", "eu/1:").replace("us:", "us/1:")
+    for name in ("ap", "ap/1/2", "ap//1"):
+        assert files.run(text, "--add", name)[::2] == (2, text)
+    code, _, after = files.run(text, "--add", f"ap/{'a' * 32}")
+    assert (code, f"      ap/{'a' * 32}: '86-170'\n" in after) == (0, True)
+
+
 def told_way_out(file: Path, capfd: pytest.CaptureFixture[str], text: str, *options: str) -> str:
     """The help of a refusal, which names the place of the first error."""
     file.write_text(text)

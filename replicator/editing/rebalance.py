@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from replicator import ranges
+from replicator import names, ranges
 from replicator.diagnostics import Diagnostic, Place, Related, nearest
 from replicator.editing.balance import Direction, Move, Plan, plan
 from replicator.editing.members import Member, members
@@ -112,6 +112,7 @@ def rebalance(project: Project, asked: Asked) -> Rebalanced:
     partition = _chosen(project, asked.partition)
     table = _table(partition)
     known = members(project, partition.set.text)
+    _judge_paths(partition, asked)
     _judge_names(partition, table, known, asked)
     notes = []
     if known is None:
@@ -236,6 +237,20 @@ def _owned(node: MappingNode, size: int, digits: int) -> dict[str, tuple[ranges.
     if found := found or list(not_shared_out(taken, node.place, digits, size)):
         raise Refused(*found)
     return owned
+
+
+def _judge_paths(partition: Partition, asked: Asked) -> None:
+    """What is to have a share is the path of an island of the Set, as a table has it."""
+    depth = partition.set.text.count("/") + 1
+    found = []
+    for name in (*asked.add, *asked.weights):
+        keys = name.split("/")
+        if len(keys) != depth or not all(map(names.is_key, keys)):
+            known = "/".join(["KEY"] * depth)
+            hint = f"{known}, a key is at most {names.MAX_KEY} of a-z, 0-9 and `-`, a letter or digit at both ends"
+            found.append(Diagnostic("R0802", f"`{name}` is no island of `{partition.set.text}`", hint=hint))
+    if found:
+        raise Refused(*found)
 
 
 def _judge_names(partition: Partition, table: Table, known: Mapping[str, Member] | None, asked: Asked) -> None:
