@@ -466,6 +466,15 @@ def test_the_way_out_of_a_move_is_one_of_legal_steps(tmp_path: Path, capfd: pyte
     assert [steps(text) for text in (mirror, dropped, mirror, done, cutover, dropped, done)] == [0, 0, 0, 1, 0, 1, 0]
 
 
+def test_the_way_out_where_an_island_serves_what_is_left(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file, text = tmp_path / "dsl.yaml", BUCKETS + "  otherwise: {island: us}\n"
+    hint = told_way_out(file, capfd, text, "--remove", "us")
+    assert hint == "`otherwise` is changed by hand: name another island, or `respond: 404`"
+    for way in ("island: eu", "respond: 404"):
+        file.write_text(text.replace("island: us", way))
+        assert main(["rebalance", str(file), "--remove", "us"]) == 0
+
+
 def test_of_several_one_is_chosen(files: Files) -> None:
     code, _, after = files.run(many(BUCKETS), "--partition", "users", "--add", "ap")
     assert code == 0

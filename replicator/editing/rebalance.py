@@ -296,7 +296,8 @@ def _held(partition: Partition, name: str) -> Iterator[Diagnostic]:
                 yield Diagnostic("R0811", f"`{name}` has a part in a move", end.place, hint=_finish(move))
     owner = partition.otherwise.items.get("island") if partition.otherwise is not None else None
     if owner is not None and _text(owner) == name:
-        yield Diagnostic("R0811", f"`{name}` serves the keys that no island has", owner.place)
+        hint = "`otherwise` is changed by hand: name another island, or `respond: 404`"
+        yield Diagnostic("R0811", f"`{name}` serves the keys that no island has", owner.place, hint=hint)
 
 
 def _changes(table: Table, made: Plan) -> dict[Path, Any]:
