@@ -259,6 +259,13 @@ def test_a_dry_run_writes_nothing(files: Files) -> None:
     assert "\n+      ap: '127'\n" in told
 
 
+def test_no_moves_at_all_are_no_nothing_to_move(files: Files) -> None:
+    told = "tenants: 85 buckets: 33.2 % of the keys to move; --max-moves 0 moves none\n"
+    assert files.run(BUCKETS + SET, "--add", "ap", "--max-moves", "0") == (0, told, BUCKETS + SET)
+    even = BUCKETS + SET.replace(", ap: {}", "")
+    assert files.run(even, "--max-moves", "0") == (0, "tenants: nothing to move\n", even)
+
+
 def test_weights_are_those_of_the_set_and_of_the_run(files: Files) -> None:
     weighted = SET.replace("ap: {}", "ap: {weight: 2}")
     _, told, _ = files.run(BUCKETS + weighted)

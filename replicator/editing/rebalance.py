@@ -80,10 +80,15 @@ class Rebalanced(NamedTuple):
         for move in self.plan.moves:
             number, _, share = told(move.number).partition(":")
             yield f"{move.origin} → {move.target}: {number} ({_clipped(table.shown(move))}):{share}"
-        moved = sum(move.number for move in self.plan.moves)
-        yield f"{self.partition.name}: {told(moved)} moved" if moved else f"{self.partition.name}: nothing to move"
-        if self.plan.remaining:
-            yield f"{table.things(self.plan.remaining)} still to move: run it again"
+        moved, remaining = sum(move.number for move in self.plan.moves), self.plan.remaining
+        if moved:
+            yield f"{self.partition.name}: {told(moved)} moved"
+            if remaining:
+                yield f"{table.things(remaining)} still to move: run it again"
+        elif remaining:
+            yield f"{self.partition.name}: {told(remaining)} to move; --max-moves 0 moves none"
+        else:
+            yield f"{self.partition.name}: nothing to move"
         yield from self.notes
 
     def data(self) -> dict[str, Any]:
