@@ -266,6 +266,20 @@ def test_no_moves_at_all_are_no_nothing_to_move(files: Files) -> None:
     assert files.run(even, "--max-moves", "0") == (0, "tenants: nothing to move\n", even)
 
 
+def test_an_island_that_gets_nothing_is_told_why(files: Files) -> None:
+    nothing = "tenants: nothing to move\n"
+    text = BUCKETS + SET.replace("ap: {}", "ap: {weight: 0}")
+    assert files.run(text, "--add", "ap")[:2] == (0, nothing + "ap gets nothing: its weight is 0\n")
+    few = PARTITION + "  buckets: {header: x-bucket, count: 2, table: {eu: 0, us: 1}}\n" + SET
+    for options in (("--add", "ap"), ("--weight", "ap=1")):
+        found = files.run(few, *options)
+        assert found == (0, nothing + "ap gets nothing: its share is less than 1 bucket\n", few)
+    keys = PARTITION + "  keys: {a: eu, b: us}\n" + SET
+    assert files.run(keys, "--add", "ap")[1] == nothing + "ap gets nothing: its share is less than 1 key\n"
+    _, told, _ = files.run(BUCKETS + SET, "--add", "ap", "--max-moves", "0")
+    assert "gets nothing" not in told  # it will
+
+
 def test_weights_are_those_of_the_set_and_of_the_run(files: Files) -> None:
     weighted = SET.replace("ap: {}", "ap: {weight: 2}")
     _, told, _ = files.run(BUCKETS + weighted)

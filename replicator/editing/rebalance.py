@@ -141,6 +141,7 @@ def rebalance(project: Project, asked: Asked) -> Rebalanced:
     ordered = {name: weights[name] for name in sorted(weights, key=natural)}
     owned = {name: given for name, given in table.owned.items() if name in ordered}
     made = plan(owned, ordered, direction, asked.max_moves)
+    notes += _left_empty(table, made, weights, asked)
     if made.uneven:
         notes.append("shares were uneven before and are still: without --add, --remove and --weight all are evened out")
     return Rebalanced(partition, table, made, {partition.node: _changes(table, made)}, notes)
@@ -303,6 +304,16 @@ def _held(partition: Partition, name: str) -> Iterator[Diagnostic]:
     if owner is not None and _text(owner) == name:
         hint = "`otherwise` is changed by hand: name another island, or `respond: 404`"
         yield Diagnostic("R0811", f"`{name}` serves the keys that no island has", owner.place, hint=hint)
+
+
+def _left_empty(table: Table, made: Plan, weights: Mapping[str, int], asked: Asked) -> Iterator[str]:
+    """Why an island that was to have a share has none after all moves."""
+    having = {*table.owned, *(move.target for move in made.moves)}
+    for name in dict.fromkeys((*asked.add, *asked.weights)):
+        if name not in having and not weights[name]:
+            yield f"{name} gets nothing: its weight is 0"
+        elif name not in having and not made.remaining:
+            yield f"{name} gets nothing: its share is less than {table.things(1)}"
 
 
 def _changes(table: Table, made: Plan) -> dict[Path, Any]:
