@@ -321,6 +321,21 @@ def test_keys_of_islands_inside_islands(files: Files) -> None:
         assert told == "29: R0812 the Partition `tenants` gives keys to the island `us/2`\n"
 
 
+def test_all_islands_with_keys_are_removed_by_one_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What the help says is run, and then the island goes."""
+    table = "  buckets: {header: x-bucket, count: 6, table: {eu/0: '0-2', us/0: 3, us/1: '4,5'}}\n"
+    file = tmp_path / "dsl.yaml"
+    file.write_text(TYPE + REGION + REGIONS + PARTITION.replace("set: cart", "set: region/cell") + table)
+    assert main(["scale", str(file), "region", "-1"]) == 1
+    errors = capfd.readouterr().err
+    assert errors.startswith("error[R0812]: the Partition `tenants` gives keys to the islands `us/0`, `us/1`\n")
+    assert re.findall(r"^help: (.*)$", errors, re.MULTILINE) == [
+        "first `replicator rebalance … --remove us/0 --remove us/1` with these files"
+    ]
+    assert main(["rebalance", str(file), "--remove", "us/0", "--remove", "us/1"]) == 0
+    assert main(["scale", str(file), "region", "-1"]) == 0
+
+
 @pytest.mark.parametrize(
     ("text", "arguments", "code", "told"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from typing import Any, NamedTuple
@@ -248,11 +248,18 @@ def _judge_keys(scaled: _Set, came: Iterable[str], reuse: bool) -> None:
         return
     tombs = [tomb for key in came if (tomb := scaled.tomb(key)) is not None]
     if tombs:
-        keys = ", ".join(f"`{tomb.data}`" for tomb in tombs[:8]) + (", …" if len(tombs) > 8 else "")
-        message = f"a key is never used again, and there are tombstones of {keys}"
+        message = f"a key is never used again, and there are tombstones of {_listed([str(one.data) for one in tombs])}"
         hint = "--reuse takes them out: what data they have left becomes the new islands'"
-        related = tuple(Related("removed, too", tomb.place) for tomb in tombs[1:8])
+        related = tuple(Related("removed, too", tomb.place) for tomb in tombs[1:_LISTED])
         raise Refused(Diagnostic("R0812", message, tombs[0].place, hint=hint, related=related))
+
+
+_LISTED = 8  # in a message
+
+
+def _listed(keys: Collection[str]) -> str:
+    """Some keys in a message, not all of many."""
+    return ", ".join(f"`{key}`" for key in [*keys][:_LISTED]) + (", …" if len(keys) > _LISTED else "")
 
 
 def _judge_gone(project: Project, scaled: _Set, left: Sequence[str], went: Sequence[str]) -> None:
@@ -271,17 +278,20 @@ def _owning(project: Project, scaled: _Set, gone: frozenset[str]) -> Iterator[Di
     for partition in project.partitions:
         if partition.set.text != scaled.name and not partition.set.text.startswith(f"{scaled.name}/"):
             continue
-        told: set[tuple[str, str]] = set()
+        owning: dict[str, dict[str, Place]] = {}  # by field
         for what, owner, place in _owners(partition):
             steps = owner.split("/")
-            if len(steps) < depth or steps[depth - 1] not in gone or (what, owner) in told:
-                continue
-            told.add((what, owner))
-            hint = f"first `replicator rebalance … --remove {owner}` with these files"
-            if what != "table":
-                hint = f"first change `{what}` by hand"
-            message = f"the Partition `{partition.name}` gives keys to the island `{owner}`"
-            yield Diagnostic("R0812", message, place, hint=hint)
+            if len(steps) >= depth and steps[depth - 1] in gone:
+                owning.setdefault(what, {}).setdefault(owner, place)
+        for what, places in owning.items():
+            hint = f"first change `{what}` by hand"
+            if what == "table":
+                hint = f"first `replicator rebalance … --remove {' --remove '.join(places)}` with these files"
+            (_, place), *others = places.items()
+            islands = f"island{'s' if others else ''} {_listed(places)}"
+            message = f"the Partition `{partition.name}` gives keys to the {islands}"
+            related = tuple(Related(f"to `{owner}`", other) for owner, other in others[: _LISTED - 1])
+            yield Diagnostic("R0812", message, place, hint=hint, related=related)
 
 
 def _routed_to(project: Project, scaled: _Set, gone: frozenset[str]) -> Iterator[Diagnostic]:
