@@ -437,7 +437,7 @@ spec:
 
 
 @pytest.mark.parametrize("name", ["", "a b/ö", "/", "a/", "a/b", "Ap", "a_b", "-a", "a" * 33, "..", "a\nb: 1"])
-@pytest.mark.parametrize("rest", ["", SET])
+@pytest.mark.parametrize("rest", ["", SET, "  moves: [{buckets: 1, from: eu, to: us, phase: mirror}]\n"])
 def test_what_is_no_island_gets_no_share(files: Files, name: str, rest: str) -> None:
     for options in (("--add", name), ("--weight", f"{name}=2") if name else ("--add", "ap", "--add", name)):
         code, told, after = files.run(BUCKETS + rest, *options)

@@ -115,9 +115,9 @@ class Rebalanced(NamedTuple):
 def rebalance(project: Project, asked: Asked) -> Rebalanced:
     """What `rebalance` does to the Partition of a project. Raises `Refused` (R0811)."""
     partition = _chosen(project, asked.partition)
+    _judge_paths(partition, asked)
     table = _table(partition)
     known = members(project, partition.set.text)
-    _judge_paths(partition, asked)
     _judge_names(partition, table, known, asked)
     notes = []
     if known is None:
