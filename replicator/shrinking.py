@@ -63,21 +63,36 @@ class Shrinking(NamedTuple):
 
 
 class Whose(NamedTuple):
-    """Whose an object is: `name` and `path` of an island, or two empty texts; its outermost Set where that is there."""
+    """Whose an object is: `name` and `path` of an island, or two empty texts; its outermost Set where that is there.
+
+    `of_set` is the full name of the Set that the island was in, where it is gone.
+    """
 
     name: str
     path: str
     root: SetPlan | None
+    of_set: str = ""
     tombstone: Tombstone | None = None
     is_there: bool = False
 
 
 class Census:
-    """The Sets, islands and Routings that there are now, by the labels that objects of an output have."""
+    """The Sets, islands and Routings that there are now, by the labels that objects of an output have.
 
-    def __init__(self, sets: Sequence[SetRows], routing: Sequence[RoutingObject], tables: Sequence[Table]) -> None:
+    `former` are the islands of which objects are gone, by `islands_of`.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[SetRows],
+        routing: Sequence[RoutingObject],
+        tables: Sequence[Table],
+        former: Mapping[str, str],
+    ) -> None:
         self._sets = sets
         self._routing = routing
+        self._former = former
+        self._inner = {name for rows in sets for name in rows.plan.inner}
         self.roots = {rows.plan.path: rows.plan for rows in sets if rows.plan.above is None}
         self.routings = {table.name: table.place for table in tables}
         self._tombstones = {one.name: one for plan in self.roots.values() for one in plan.removed()}
@@ -95,11 +110,10 @@ class Census:
 
     def whose(self, one: Stored) -> Whose:
         """The island that an object is of, by its labels."""
-        of_set = str(one.labels.get(OF_SET, ""))
-        island = one.labels.get(OF_ISLAND)
-        if not isinstance(island, str) or not island:
-            return Whose("", "", self.root(of_set))
-        return self.island(island, of_set)
+        of_set, island = (str(one.labels.get(label, "")) for label in (OF_SET, OF_ISLAND))
+        if OF_ROUTING in one.labels:
+            return self._reached(island)
+        return self.island(island, of_set) if island and of_set else Whose("", "", self.root(of_set))
 
     def island(self, name: str, of_set: str) -> Whose:
         """The island of a full name, in the Set (of an island inside another: of that island's Set) of a full name.
@@ -107,25 +121,41 @@ class Census:
         A tombstone of an island is one of all that are inside it, and the longest name that fits is meant: whoever is
         there has no tombstone.
         """
-        root = self.root(of_set or name)
-        path = self._path(root, name, of_set)
-        steps = name.split("-")
-        for length in range(len(steps), 0, -1):
-            beginning = "-".join(steps[:length])
-            around = beginning != name
-            if around and of_set and not of_set.startswith(f"{beginning}-"):
+        root = self.root(of_set)
+        whose = Whose(name, self._path(root, name, of_set), root, of_set)
+        for beginning, rest in _beginnings(name):
+            if rest and not of_set.startswith(f"{beginning}-"):
                 continue
             if beginning in self._islands:
-                return Whose(name, path, root, is_there=not around)
+                return whose._replace(is_there=not rest)
             if beginning in self._tombstones:
-                return Whose(name, path, root, self._tombstones[beginning])
-        return Whose(name, path, root)
+                return whose._replace(tombstone=self._tombstones[beginning])
+        return whose
+
+    def _reached(self, name: str) -> Whose:
+        """The island of a full name to which a Routing leads, or that one around it of which more than a name is known.
+
+        A name alone does not tell the islands and Sets that it is made of: an island must be there, or gone with
+        objects of its own, or have a tombstone. Else it is nobody's.
+        """
+        for beginning, rest in _beginnings(name):
+            if rest and not any(rest.startswith(f"-{inner}-") for inner in self._inner):
+                continue
+            if beginning in self._islands:
+                if rest:
+                    break
+                island = self._islands[beginning].island
+                return Whose(name, island.path, island.plan.root, is_there=True)
+            if beginning in self._former:
+                return self.island(beginning, self._former[beginning])
+            if beginning in self._tombstones:
+                tombstone = self._tombstones[beginning]
+                return Whose(beginning, tombstone.path, self.root(beginning), tombstone=tombstone)
+        return Whose("", "", None)
 
     def root(self, of_set: str) -> SetPlan | None:
         """The outermost Set whose name a Set's full name begins with."""
-        steps = of_set.split("-")
-        known = ("-".join(steps[:length]) for length in range(len(steps), 0, -1))
-        return next((self.roots[name] for name in known if name in self.roots), None)
+        return next((self.roots[name] for name, _ in _beginnings(of_set) if name in self.roots), None)
 
     def _path(self, root: SetPlan | None, name: str, of_set: str) -> str:
         """The path of an island; its name again where it does not follow from the Sets that there are."""
@@ -134,12 +164,12 @@ class Census:
             return there.island.path
         if root is not None and name.startswith(f"{root.path}-"):
             below = name.removeprefix(f"{root.path}-")
-            if of_set in ("", root.path):
+            if of_set == root.path:
                 return f"{root.path}/{below}"
             key = name.removeprefix(f"{of_set}-")
             around = next(_split(root, of_set.removeprefix(f"{root.path}-")), None)
             return f"{root.path}/{around}/{key}" if around else f"{root.path}/{below}"
-        return f"{of_set}/{name.removeprefix(f'{of_set}-')}" if of_set and name.startswith(f"{of_set}-") else name
+        return f"{of_set}/{name.removeprefix(f'{of_set}-')}" if name.startswith(f"{of_set}-") else name
 
     def outermost(self, path: str) -> str:
         """The island that is gone with one that is gone: the first around it that is not there, or itself."""
@@ -157,10 +187,15 @@ class Census:
         first, _, rest = whose.path.partition("/")
         return f"{first}/{rest.replace('/', '.')}.yaml"
 
-    def owner_stays(self, one: Stored) -> bool:
-        """Whether what an object is a part of, cut off for its size, is there."""
+    def needs_no_word(self, one: Stored, whose: Whose) -> bool:
+        """Whether an object follows from what is there, which says by itself that it is not needed.
+
+        It is what was cut off for its size; or what went with an island to which its Routing leads no more, or in
+        another way.
+        """
         routing = one.labels.get(OF_ROUTING)
-        return routing in self.routings if routing else one.labels.get(OF_SET) in self.roots
+        stays = routing in self.routings if routing else one.labels.get(OF_SET) in self.roots
+        return stays and (one.labels.keys() >= SPLIT.keys() or (bool(routing) and whose.is_there))
 
     def place_of(self, one: Stored, whose: Whose) -> Place | None:
         """Where an object that is there comes from."""
@@ -180,6 +215,27 @@ class Census:
             yield from (manifest for rows in self._sets for manifest, _ in rows.shared)
         over = ("", text.island.plan.path) if text is not None else ("",)
         yield from (one.manifest for one in self._routing if one.manifest.over in over)
+
+
+def islands_of(gone: Iterable[Stored], changed: Iterable[tuple[Stored, Stored]]) -> dict[str, str]:
+    """The islands of which objects of their own are gone, or pods that are islands: by full name, that of their Set."""
+    former: dict[str, str] = {}
+    for one in gone:
+        of_set, island = (str(one.labels.get(label, "")) for label in (OF_SET, OF_ISLAND))
+        if of_set and island and OF_ROUTING not in one.labels:
+            former[island] = of_set
+    for before, after in (*((one, None) for one in gone), *changed):
+        if before.kind == "StatefulSet" and (of_set := _of_pods(before)):
+            former |= {f"{before.name}-{ordinal}": of_set for ordinal in _ordinals_less(before, after)}
+    return former
+
+
+def _beginnings(name: str) -> Iterator[tuple[str, str]]:
+    """What a full name may begin with, by its dashes, and the rest; the longest first."""
+    end = len(name)
+    while end > 0:
+        yield name[:end], name[end:]
+        end = name.rfind("-", 0, end)
 
 
 def _split(plan: SetPlan, below: str) -> Iterator[str]:
@@ -222,14 +278,14 @@ class _Judge:
         self.most: dict[tuple[str, str], Any] = {}  # replicas that an autoscaler may have given, by its target
         self.deletions: list[Deletion] = []
         self.kept: list[Kept] = []
-        self.islands: dict[str, tuple[Whose, str, Counter[str]]] = {}
+        self.islands: dict[str, tuple[Whose, Counter[str]]] = {}
         self.others: dict[tuple[str, str], tuple[Place | None, list[Stored]]] = {}
 
     def gone(self, one: Stored) -> None:
         """An object that is there no more."""
         whose = self.census.whose(one)
         if whose.tombstone is None and not self.allow:
-            if one.labels.keys() >= SPLIT.keys() and self.census.owner_stays(one):
+            if self.census.needs_no_word(one, whose):
                 self.delete(one, whose)
             else:
                 self.unaccounted(one, whose)
@@ -260,8 +316,7 @@ class _Judge:
                 )
             )
         if after.kind == "StatefulSet" and _of_pods(before):
-            stay = set(_ordinals(after))
-            left = [ordinal for ordinal in _ordinals(before) if ordinal not in stay]
+            left = _ordinals_less(before, after)
             self.pods(before, left, "whenScaled", [*_policies(before), *_policies(after)])
 
     def pods(self, one: Stored, ordinals: Sequence[int], when: str, policies: Iterable[Mapping[str, Any]]) -> None:
@@ -275,7 +330,7 @@ class _Judge:
             if of_pods:
                 whose = self.census.island(f"{one.name}-{ordinal}", of_pods)
                 if whose.tombstone is None and not self.allow:
-                    self.count(whose, of_pods, "Pod")
+                    self.count(whose, "Pod")
                     continue
             for claim in claims:
                 self.claim(one, f"{claim}-{one.name}-{ordinal}", whose, when if automatic else "")
@@ -309,7 +364,7 @@ class _Judge:
 
     def unaccounted(self, one: Stored, whose: Whose) -> None:
         if whose.name and not whose.is_there:
-            self.count(whose, str(one.labels.get(OF_SET, "")), one.kind)
+            self.count(whose, one.kind)
             return
         routing = str(one.labels.get(OF_ROUTING, ""))
         if routing:
@@ -319,13 +374,10 @@ class _Judge:
             place = whose.root.model.metadata.name_node.place if whose.root is not None else None
         self.others.setdefault(owner, (place, []))[1].append(one)
 
-    def count(self, whose: Whose, of_set: str, kind: str) -> None:
+    def count(self, whose: Whose, kind: str) -> None:
         """One more object of an island that is gone, or of one inside it, and nobody said so."""
         path = self.census.outermost(whose.path)
-        known = self.islands.get(path)
-        if known is None or (of_set and not known[1]):  # the Set is not told by the objects of Routings
-            known = self.islands[path] = (whose._replace(path=path), of_set, known[2] if known else Counter())
-        known[2][kind] += 1
+        self.islands.setdefault(path, (whose._replace(path=path), Counter()))[1][kind] += 1
 
     def verdict(self) -> Shrinking:
         found = [*self.found, *_missing_islands(self.islands.values()), *_missing_objects(self.others)]
@@ -341,10 +393,10 @@ class _Judge:
         return Shrinking(found, deletions, self.kept)
 
 
-def _missing_islands(islands: Iterable[tuple[Whose, str, Counter[str]]]) -> Iterator[Diagnostic]:
+def _missing_islands(islands: Iterable[tuple[Whose, Counter[str]]]) -> Iterator[Diagnostic]:
     by_set: dict[str, list[tuple[Whose, Counter[str]]]] = {}
-    for whose, of_set, kinds in islands:
-        owner = whose.root.path if whose.root is not None else of_set or whose.name
+    for whose, kinds in islands:
+        owner = whose.root.path if whose.root is not None else whose.of_set
         by_set.setdefault(owner, []).append((whose, kinds))
     for owner, missing in by_set.items():
         root = missing[0][0].root
@@ -375,6 +427,8 @@ def _missing_objects(others: Mapping[tuple[str, str], tuple[Place | None, list[S
         verb = "is" if len(objects) == 1 else "are"
         message = f"{_list(every)}{of} {verb} gone: {told}"
         hint = "--allow-removed, if that is meant; under another name it is another object"
+        if kind == "Routing" and any(OF_ISLAND in one.labels for one in objects):
+            hint = "where an island is gone, its key under `removed` in its IslandSet; or --allow-removed"
         yield Diagnostic("R0807", message, place, hint=hint)
 
 
@@ -426,6 +480,12 @@ def _ordinals(one: Stored, most: Any = None) -> list[int]:
             found.append(ordinal)
         ordinal += 1
     return found
+
+
+def _ordinals_less(before: Stored, after: Stored | None) -> list[int]:
+    """The ordinals of a StatefulSet's pods that it has no more."""
+    stay = set(_ordinals(after)) if after is not None else ()
+    return [ordinal for ordinal in _ordinals(before) if ordinal not in stay]
 
 
 def _policies(one: Stored) -> list[Mapping[str, Any]]:

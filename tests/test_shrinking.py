@@ -350,6 +350,69 @@ def test_routes_of_an_island_go_with_it(provider: str, delegation: str, place: P
     ]
 
 
+INNER = document("IslandType", "outer", {**PORTED["spec"], "sets": {"cell": {"type": "web", "replicas": 2}}})
+EACH_INNER = {**EACH, "each": "a/cell", "match": {"headers": {"x-island": "{{ parent.key }}{{ island.key }}"}}}
+
+
+def test_routes_of_inner_islands_go_with_the_island_around_them(place: Place) -> None:
+    def outer(islands: str, **more: Any) -> list[dict[str, Any]]:
+        return [PORTED, INNER, of("a", "outer", islands=islands, **more), routing("gloo", EACH_INNER)]
+
+    assert place.build(*outer("xy")) == 0, place.err
+    assert place.build(*outer("y")) == 1
+    assert place.codes == ["R0807"]
+    assert "the island `a/x` is gone, with 8 objects (Deployment ×3, Service ×3, Upstream ×2)" in place.err
+    assert place.build(*outer("y"), more=["--only", "routing"]) == 1
+    assert place.codes == ["R0807"]
+    assert "(Upstream ×2)" in place.err
+    assert place.build(*outer("y", removed={"x": {}})) == 0, place.err
+    assert len(place.gone) == 8
+
+
+def test_routes_of_a_set_that_is_gone(place: Place) -> None:
+    """Those of its islands go with it, though the Routing stays."""
+    stays = {"name": "stays", "each": "b", "match": {"path": {"prefix": "/{{ island.key }}"}}}
+    sets = of("a-x", islands="12"), of("b", islands="1")
+    assert place.build(PORTED, *sets, routing("gloo", {**EACH, "each": "a-x"}, stays)) == 0, place.err
+    assert place.build(PORTED, sets[1], routing("gloo", stays)) == 1
+    assert re.findall(r"^error\[R0807\]: (.*)$", place.err, re.MULTILINE) == [
+        "the IslandSet `a-x` is gone, with 2 islands and 6 objects (Deployment ×2, Service ×2, Upstream ×2)"
+    ]
+
+
+LAMBDA = {"function": {"aws": {"region": "eu-west-1", "function": "f", "secret": "aws"}}}
+
+
+@pytest.mark.parametrize("others", [{}, {"x": {}}])
+def test_a_label_of_a_route_makes_no_island(others: dict[str, Any], place: Place) -> None:
+    """An island without objects of its own is known by a tombstone; a name alone has no place for its dashes."""
+    typed = document("IslandType", "web", {**PORTED["spec"], "implementations": {"far": LAMBDA}})
+    before = of("a", islands={"x-z": {"implementation": "far"}, "y": {}})
+    assert place.build(typed, before, routing("gloo", EACH)) == 0, place.err
+    assert place.build(typed, of("a", islands="y", removed=others), routing("gloo", EACH)) == 1
+    assert re.findall(r"^error\[R0807\]: (.*)$", place.err, re.MULTILINE) == [
+        "1 object (Upstream) of the Routing `front` is gone: Upstream edge/front-a-x-z-http"
+    ]
+    assert "where an island is gone, its key under `removed` in its IslandSet" in place.err
+    assert place.build(typed, of("a", islands="y", removed={"x-z": {}}), routing("gloo", EACH)) == 0, place.err
+    assert place.gone == ["Upstream front-a-x-z-http"]
+
+
+@pytest.mark.parametrize("delegation", ["none", "island"])
+def test_routes_say_what_they_need_no_more(delegation: str, place: Place) -> None:
+    """An object that a Routing has for an island needs no word of its own where both of them stay."""
+    elsewhere = {"name": "out", "each": "b", "match": {"path": {"prefix": "/{{ island.key }}"}}}
+    sets = of("a", islands="xy"), of("b", islands="xy")
+    assert place.build(PORTED, *sets, routing("gloo", EACH, elsewhere, delegation=delegation)) == 0, place.err
+    assert place.build(PORTED, *sets, routing("gloo", elsewhere, delegation=delegation)) == 0, place.err
+    assert [one for one in place.gone if "Upstream" in one] == ["Upstream front-a-x-http", "Upstream front-a-y-http"]
+    assert len([one for one in place.gone if "RouteTable" in one]) == (2 if delegation == "island" else 0)
+    assert "  Upstream edge/front-a-x-http\n" in place.err
+    assert place.build(PORTED, *sets) == 1, "a Routing as a whole is another thing"
+    assert place.codes == ["R0807"]
+    assert "of the Routing `front` are gone" in place.err
+
+
 @pytest.mark.parametrize("key", ["00", "99"])
 def test_routes_that_are_cut_off_elsewhere(key: str, place: Place) -> None:
     """HTTPRoutes hold 16 rules: another island, or one less, moves where the next begins."""
