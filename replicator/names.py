@@ -17,6 +17,8 @@ _QUALIFIED = re.compile(rf"(?:{SUBDOMAIN.pattern}/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 
+PART_OF, MANAGED_BY = "app.kubernetes.io/part-of", "app.kubernetes.io/managed-by"
+
 # Labels that say whose an object is.
 OF_SET, OF_ISLAND, OF_ROUTING = "replicator.dev/set", "replicator.dev/island", "replicator.dev/routing"
 SPLIT = {"replicator.dev/split": "by-size"}

@@ -9,7 +9,7 @@ from replicator import immutable
 from replicator.comparison import Outputs, head
 from replicator.diagnostics import Diagnostic, has_errors
 from replicator.pipeline import PARTS, Built
-from replicator.shrinking import Census, Shrinking, islands_of, resizes, shrink
+from replicator.shrinking import Census, Former, Shrinking, resizes, shrink
 
 if TYPE_CHECKING:
     from replicator.routing.moves import Earlier
@@ -60,7 +60,7 @@ class Review:
         found = [self._unreadable(one) for one in compared.diagnostics]
         if has_errors(found):
             return Shrinking(found)
-        former = islands_of(compared.gone, compared.changed)
+        former = Former.of(compared.gone, compared.changed)
         census = Census(self._built.sets, self._built.routing, self._built.tables, former)
         gone = [one for one in compared.gone if self._covered(census.file_of(one))]
         changed = [(one, other) for one, other in compared.changed if self._covered(census.file_of(other))]

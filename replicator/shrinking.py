@@ -16,7 +16,7 @@ from replicator.comparison import Stored
 from replicator.diagnostics import Diagnostic, Place, Related
 from replicator.expander.islands import SetPlan, Tombstone
 from replicator.kinds import apply_rank, routing_rank
-from replicator.names import OF_ISLAND, OF_ROUTING, OF_SET, SPLIT
+from replicator.names import MANAGED_BY, OF_ISLAND, OF_ROUTING, OF_SET, PART_OF, SPLIT
 from replicator.parser.source import Mapping as MappingNode
 from replicator.sources import assemble
 from replicator.stamp import IslandText, RoutingObject, SetRows
@@ -65,7 +65,7 @@ class Shrinking(NamedTuple):
 class Whose(NamedTuple):
     """Whose an object is: `name` and `path` of an island, or two empty texts; its outermost Set where that is there.
 
-    `of_set` is the full name of the Set that the island was in, where it is gone.
+    `of_set` is the name of that Set, also where it is gone; '' for none.
     """
 
     name: str
@@ -76,10 +76,43 @@ class Whose(NamedTuple):
     is_there: bool = False
 
 
+class Former(NamedTuple):
+    """What objects that are gone say by their labels: the Set of an island, and the outermost Set of a Set. All names
+    are full ones.
+    """
+
+    sets: Mapping[str, str]
+    outermost: Mapping[str, str]
+
+    @classmethod
+    def of(cls, gone: Iterable[Stored], changed: Iterable[tuple[Stored, Stored]]) -> Former:
+        """The islands of which objects of their own are gone, or the pods that they are."""
+        sets: dict[str, str] = {}
+        outermost: dict[str, str] = {}
+        for one in gone:
+            of_set, island = _set_and_island(one)
+            if of_set and island and OF_ROUTING not in one.labels:
+                sets[island] = of_set
+            ours = one.kind != "Namespace" and one.labels.get(MANAGED_BY) == "replicator"  # its labels are the author's
+            if of_set and ours and PART_OF in one.labels:
+                outermost[of_set] = str(one.labels[PART_OF])
+        for before, after in (*((one, None) for one in gone), *changed):
+            if before.kind == "StatefulSet" and (of_set := _of_pods(before)):
+                sets |= {f"{before.name}-{ordinal}": of_set for ordinal in _ordinals_less(before, after)}
+        return cls(sets, outermost)
+
+    def root(self, of_set: str) -> str:
+        """The outermost Set of a Set that is gone, as far as anything tells it: a label, or the islands around."""
+        if of_set in self.outermost:
+            return self.outermost[of_set]
+        around = next((self.sets[name] for name, rest in _beginnings(of_set) if rest and name in self.sets), None)
+        return of_set if around is None else self.root(around)
+
+
 class Census:
     """The Sets, islands and Routings that there are now, by the labels that objects of an output have.
 
-    `former` are the islands of which objects are gone, by `islands_of`.
+    `former` is what objects that are gone say of islands and Sets.
     """
 
     def __init__(
@@ -87,7 +120,7 @@ class Census:
         sets: Sequence[SetRows],
         routing: Sequence[RoutingObject],
         tables: Sequence[Table],
-        former: Mapping[str, str],
+        former: Former,
     ) -> None:
         self._sets = sets
         self._routing = routing
@@ -110,10 +143,10 @@ class Census:
 
     def whose(self, one: Stored) -> Whose:
         """The island that an object is of, by its labels."""
-        of_set, island = (str(one.labels.get(label, "")) for label in (OF_SET, OF_ISLAND))
+        of_set, island = _set_and_island(one)
         if OF_ROUTING in one.labels:
             return self._reached(island)
-        return self.island(island, of_set) if island and of_set else Whose("", "", self.root(of_set))
+        return self.island(island, of_set) if island and of_set else Whose("", "", *self._root(of_set))
 
     def island(self, name: str, of_set: str) -> Whose:
         """The island of a full name, in the Set (of an island inside another: of that island's Set) of a full name.
@@ -121,8 +154,8 @@ class Census:
         A tombstone of an island is one of all that are inside it, and the longest name that fits is meant: whoever is
         there has no tombstone.
         """
-        root = self.root(of_set)
-        whose = Whose(name, self._path(root, name, of_set), root, of_set)
+        root, outermost = self._root(of_set)
+        whose = Whose(name, self._path(root, name, of_set), root, outermost)
         for beginning, rest in _beginnings(name):
             if rest and not of_set.startswith(f"{beginning}-"):
                 continue
@@ -145,17 +178,23 @@ class Census:
                 if rest:
                     break
                 island = self._islands[beginning].island
-                return Whose(name, island.path, island.plan.root, is_there=True)
-            if beginning in self._former:
-                return self.island(beginning, self._former[beginning])
+                return Whose(name, island.path, island.plan.root, island.plan.root.path, is_there=True)
+            if beginning in self._former.sets:
+                return self.island(beginning, self._former.sets[beginning])
             if beginning in self._tombstones:
                 tombstone = self._tombstones[beginning]
-                return Whose(beginning, tombstone.path, self.root(beginning), tombstone=tombstone)
+                of_set = tombstone.path.partition("/")[0]
+                return Whose(beginning, tombstone.path, self.roots[of_set], of_set, tombstone)
         return Whose("", "", None)
 
-    def root(self, of_set: str) -> SetPlan | None:
-        """The outermost Set whose name a Set's full name begins with."""
-        return next((self.roots[name] for name, _ in _beginnings(of_set) if name in self.roots), None)
+    def _root(self, of_set: str) -> tuple[SetPlan | None, str]:
+        """The outermost Set of a Set, by its full name: where it is there, and its name."""
+        known = self._former.root(of_set)
+        if known in self.roots or known != of_set or of_set in self._former.outermost:
+            return self.roots.get(known), known
+        around = (name for name, rest in _beginnings(of_set) if name in self.roots and _is_in(self.roots[name], rest))
+        name = next(around, of_set)
+        return self.roots.get(name), name
 
     def _path(self, root: SetPlan | None, name: str, of_set: str) -> str:
         """The path of an island; its name again where it does not follow from the Sets that there are."""
@@ -217,25 +256,22 @@ class Census:
         yield from (one.manifest for one in self._routing if one.manifest.over in over)
 
 
-def islands_of(gone: Iterable[Stored], changed: Iterable[tuple[Stored, Stored]]) -> dict[str, str]:
-    """The islands of which objects of their own are gone, or pods that are islands: by full name, that of their Set."""
-    former: dict[str, str] = {}
-    for one in gone:
-        of_set, island = (str(one.labels.get(label, "")) for label in (OF_SET, OF_ISLAND))
-        if of_set and island and OF_ROUTING not in one.labels:
-            former[island] = of_set
-    for before, after in (*((one, None) for one in gone), *changed):
-        if before.kind == "StatefulSet" and (of_set := _of_pods(before)):
-            former |= {f"{before.name}-{ordinal}": of_set for ordinal in _ordinals_less(before, after)}
-    return former
-
-
 def _beginnings(name: str) -> Iterator[tuple[str, str]]:
     """What a full name may begin with, by its dashes, and the rest; the longest first."""
     end = len(name)
     while end > 0:
         yield name[:end], name[end:]
         end = name.rfind("-", 0, end)
+
+
+def _set_and_island(one: Stored) -> tuple[str, str]:
+    """The full names of the Set and the island in the labels of an object; '' for none."""
+    return str(one.labels.get(OF_SET, "")), str(one.labels.get(OF_ISLAND, ""))
+
+
+def _is_in(root: SetPlan, rest: str) -> bool:
+    """Whether a full name that begins with an outermost Set's, and has this rest, may be that of a Set inside."""
+    return next(_split(root, rest.removeprefix("-")), None) is not None
 
 
 def _split(plan: SetPlan, below: str) -> Iterator[str]:
@@ -370,7 +406,7 @@ class _Judge:
         if routing:
             owner, place = ("Routing", routing), self.census.routings.get(routing)
         else:
-            owner = ("IslandSet", whose.root.path) if whose.root is not None else ("", "")
+            owner = ("IslandSet", whose.of_set) if whose.of_set else ("", "")
             place = whose.root.model.metadata.name_node.place if whose.root is not None else None
         self.others.setdefault(owner, (place, []))[1].append(one)
 
@@ -396,8 +432,7 @@ class _Judge:
 def _missing_islands(islands: Iterable[tuple[Whose, Counter[str]]]) -> Iterator[Diagnostic]:
     by_set: dict[str, list[tuple[Whose, Counter[str]]]] = {}
     for whose, kinds in islands:
-        owner = whose.root.path if whose.root is not None else whose.of_set
-        by_set.setdefault(owner, []).append((whose, kinds))
+        by_set.setdefault(whose.of_set, []).append((whose, kinds))
     for owner, missing in by_set.items():
         root = missing[0][0].root
         if root is None:

@@ -283,6 +283,27 @@ def test_a_set_that_is_gone(place: Place) -> None:
     assert "the IslandSet `a` is gone, with 2 islands and 6 objects (Service ×4, StatefulSet ×2)" in place.err
 
 
+@pytest.mark.parametrize("units", [{"api": {"image": "a:1"}}, {}])
+def test_a_set_that_is_gone_with_islands_inside(units: dict[str, Any], place: Place) -> None:
+    """It is told once, also where only the islands inside have objects."""
+    typed = document("IslandType", "region", {"units": units, "sets": {"cell": {"type": "cell", "replicas": 3}}})
+    assert place.build(CELL, WEB, typed, of("a", "region", islands="xy"), of("b", islands="x")) == 0, place.err
+    assert place.build(CELL, WEB, of("b", islands="x")) == 1
+    number = 8 if units else 6
+    assert re.findall(r"^error\[R0807\]: (.*)$", place.err, re.MULTILINE) == [
+        f"the IslandSet `a` is gone, with {number} islands and {number} objects (Deployment ×{number})"
+    ]
+
+
+@pytest.mark.parametrize("spec", [WEB["spec"], {"resources": [{"manifest": CLAIM}]}])
+def test_a_set_that_is_gone_beside_one_whose_name_begins_it(spec: dict[str, Any], place: Place) -> None:
+    typed = document("IslandType", "web", spec)
+    spaces = {**SPACES, "namespaces": {"create": True, "labels": {"app.kubernetes.io/part-of": "a"}}}
+    assert place.build(typed, of("a", islands="xy"), of("a-x", islands="y", **spaces)) == 0, place.err
+    assert place.build(typed, of("a", islands="xy")) == 1
+    assert re.findall(r"^error\[R0807\]: (.*), with", place.err, re.MULTILINE) == ["the IslandSet `a-x` is gone"]
+
+
 def test_many_islands_are_told_in_short(place: Place) -> None:
     assert place.build(WEB, of("a", replicas=100)) == 0
     assert place.build(WEB, of("a", replicas=20)) == 1

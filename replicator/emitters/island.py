@@ -49,7 +49,7 @@ def emit_namespace(context: Context) -> Iterator[Manifest]:
     given = context.plan.model.namespaces
     if given is None or not given.data.get("create", False):
         return
-    own = {**labels.of_island(context), labels.MANAGED_BY: "replicator", **given.data.get("labels", {})}
+    own = {**labels.of_island(context), names.MANAGED_BY: "replicator", **given.data.get("labels", {})}
     annotations = given.data.get("annotations") or ...
     metadata = {"name": (ISLAND_NAME,), "labels": own, "annotations": annotations}
     origin = Origin(given.place, "set")

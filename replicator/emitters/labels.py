@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from replicator.context import ISLAND_NAME, Context
-from replicator.names import OF_ISLAND, OF_SET
+from replicator.names import MANAGED_BY, OF_ISLAND, OF_SET, PART_OF
 from replicator.tree import Map, Text, mapping, text
 
 NAME = "app.kubernetes.io/name"
 INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
-PART_OF = "app.kubernetes.io/part-of"
-MANAGED_BY = "app.kubernetes.io/managed-by"
 SET, ISLAND = OF_SET, OF_ISLAND
 OUTERMOST_SET = "replicator.dev/outermost-set"
 OUTERMOST_ISLAND = "replicator.dev/outermost-island"

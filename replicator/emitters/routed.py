@@ -42,7 +42,7 @@ def manifest(
     is told by its path.
     """
     where = namespace or (table.namespace,)
-    own: dict[str, Any] = {"app.kubernetes.io/managed-by": "replicator", names.OF_ROUTING: table.name}
+    own: dict[str, Any] = {names.MANAGED_BY: "replicator", names.OF_ROUTING: table.name}
     whose: Any = (ISLAND,) if over else island.replace("/", "-")
     if whose:
         own[names.OF_ISLAND] = whose
