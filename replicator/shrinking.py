@@ -301,9 +301,17 @@ def shrink(gone: Sequence[Stored], changed: Sequence[tuple[Stored, Stored]], cen
         if one.kind == "HorizontalPodAutoscaler" and one.at("spec", "scaleTargetRef", "kind") == "StatefulSet":
             target = str(one.at("spec", "scaleTargetRef", "name"))
             judge.most[one.namespace, target] = one.at("spec", "maxReplicas")
-    for one in gone:
+    for one in sorted(gone, key=lambda one: OF_ROUTING in one.labels):  # a Set that is gone is shown by its own
         judge.gone(one)
     return judge.verdict()
+
+
+class _Missing(NamedTuple):
+    """An island that is gone: the kinds of its objects, and where the first of them was."""
+
+    whose: Whose
+    kinds: Counter[str]
+    was: Place
 
 
 class _Judge:
@@ -314,7 +322,7 @@ class _Judge:
         self.most: dict[tuple[str, str], Any] = {}  # replicas that an autoscaler may have given, by its target
         self.deletions: list[Deletion] = []
         self.kept: list[Kept] = []
-        self.islands: dict[str, tuple[Whose, Counter[str]]] = {}
+        self.islands: dict[str, _Missing] = {}
         self.others: dict[tuple[str, str], tuple[Place | None, list[Stored]]] = {}
 
     def gone(self, one: Stored) -> None:
@@ -366,7 +374,7 @@ class _Judge:
             if of_pods:
                 whose = self.census.island(f"{one.name}-{ordinal}", of_pods)
                 if whose.tombstone is None and not self.allow:
-                    self.count(whose, "Pod")
+                    self.count(whose, "Pod", one.place)
                     continue
             for claim in claims:
                 self.claim(one, f"{claim}-{one.name}-{ordinal}", whose, when if automatic else "")
@@ -400,7 +408,7 @@ class _Judge:
 
     def unaccounted(self, one: Stored, whose: Whose) -> None:
         if whose.name and not whose.is_there:
-            self.count(whose, one.kind)
+            self.count(whose, one.kind, one.place)
             return
         routing = str(one.labels.get(OF_ROUTING, ""))
         if routing:
@@ -410,10 +418,10 @@ class _Judge:
             place = whose.root.model.metadata.name_node.place if whose.root is not None else None
         self.others.setdefault(owner, (place, []))[1].append(one)
 
-    def count(self, whose: Whose, kind: str) -> None:
+    def count(self, whose: Whose, kind: str, was: Place) -> None:
         """One more object of an island that is gone, or of one inside it, and nobody said so."""
         path = self.census.outermost(whose.path)
-        self.islands.setdefault(path, (whose._replace(path=path), Counter()))[1][kind] += 1
+        self.islands.setdefault(path, _Missing(whose._replace(path=path), Counter(), was)).kinds[kind] += 1
 
     def verdict(self) -> Shrinking:
         found = [*self.found, *_missing_islands(self.islands.values()), *_missing_objects(self.others)]
@@ -429,31 +437,33 @@ class _Judge:
         return Shrinking(found, deletions, self.kept)
 
 
-def _missing_islands(islands: Iterable[tuple[Whose, Counter[str]]]) -> Iterator[Diagnostic]:
-    by_set: dict[str, list[tuple[Whose, Counter[str]]]] = {}
-    for whose, kinds in islands:
-        by_set.setdefault(whose.of_set, []).append((whose, kinds))
+def _missing_islands(islands: Iterable[_Missing]) -> Iterator[Diagnostic]:
+    """Findings on islands that are gone; on a Set that is gone, where an object of it was in the earlier output."""
+    by_set: dict[str, list[_Missing]] = {}
+    for one in islands:
+        by_set.setdefault(one.whose.of_set, []).append(one)
     for owner, missing in by_set.items():
-        root = missing[0][0].root
+        root = missing[0].whose.root
         if root is None:
-            every = sum((kinds for _, kinds in missing), Counter[str]())
+            every = sum((one.kinds for one in missing), Counter[str]())
             message = f"the IslandSet `{owner}` is gone, with {_number(len(missing), 'island')} and {_list(every)}"
             hint = "--allow-removed; or leave it there, and list its islands under `removed`"
-            yield Diagnostic("R0807", message, hint=hint)
+            yield Diagnostic("R0807", message, missing[0].was, hint=hint)
             continue
-        for whose, kinds in missing[:_MAX_TOLD]:
+        for whose, kinds, _ in missing[:_MAX_TOLD]:
             key = whose.path.removeprefix(f"{root.path}/")
             message = f"the island `{whose.path}` is gone, with {_list(kinds)}"
             hint = f"removed: {{{key}: {{data: retain}}}} in the IslandSet, or --allow-removed"
             yield Diagnostic("R0807", message, _place(root), f"$.spec.removed.{key}", hint)
         rest = missing[_MAX_TOLD:]
         if rest:
-            every = sum((kinds for _, kinds in rest), Counter[str]())
+            every = sum((one.kinds for one in rest), Counter[str]())
             message = f"{_number(len(rest), 'more island')} of `{root.path}` are gone, with {_list(every)}"
             yield Diagnostic("R0807", message, _place(root), "$.spec.removed")
 
 
 def _missing_objects(others: Mapping[tuple[str, str], tuple[Place | None, list[Stored]]]) -> Iterator[Diagnostic]:
+    """Findings on other objects that are gone; where their owner is gone too, at the first in the earlier output."""
     for (kind, owner), (place, objects) in others.items():
         of = f" of the {kind} `{owner}`" if owner else ""
         names = [f"{one.kind} {_full_name(one.namespace, one.name)}" for one in objects]
@@ -462,9 +472,11 @@ def _missing_objects(others: Mapping[tuple[str, str], tuple[Place | None, list[S
         verb = "is" if len(objects) == 1 else "are"
         message = f"{_list(every)}{of} {verb} gone: {told}"
         hint = "--allow-removed, if that is meant; under another name it is another object"
-        if kind == "Routing" and any(OF_ISLAND in one.labels for one in objects):
+        if kind == "Routing" and place is None:
+            message = f"the Routing `{owner}` is gone, with {_list(every)}: {told}"
+        elif kind == "Routing" and any(OF_ISLAND in one.labels for one in objects):
             hint = "where an island is gone, its key under `removed` in its IslandSet; or --allow-removed"
-        yield Diagnostic("R0807", message, place, hint=hint)
+        yield Diagnostic("R0807", message, place or objects[0].place, hint=hint)
 
 
 def _place(root: SetPlan) -> Place:

@@ -281,6 +281,7 @@ def test_a_set_that_is_gone(place: Place) -> None:
     assert place.build(DB, WEB, of("b", islands="x")) == 1
     assert place.codes == ["R0807"]
     assert "the IslandSet `a` is gone, with 2 islands and 6 objects (Service ×4, StatefulSet ×2)" in place.err
+    assert f"  --> {place.output}/a/x.yaml:" in place.err
 
 
 @pytest.mark.parametrize("units", [{"api": {"image": "a:1"}}, {}])
@@ -399,6 +400,7 @@ def test_routes_of_a_set_that_is_gone(place: Place) -> None:
     assert re.findall(r"^error\[R0807\]: (.*)$", place.err, re.MULTILINE) == [
         "the IslandSet `a-x` is gone, with 2 islands and 6 objects (Deployment ×2, Service ×2, Upstream ×2)"
     ]
+    assert f"  --> {place.output}/a-x/1.yaml:" in place.err
 
 
 LAMBDA = {"function": {"aws": {"region": "eu-west-1", "function": "f", "secret": "aws"}}}
@@ -431,7 +433,8 @@ def test_routes_say_what_they_need_no_more(delegation: str, place: Place) -> Non
     assert "  Upstream edge/front-a-x-http\n" in place.err
     assert place.build(PORTED, *sets) == 1, "a Routing as a whole is another thing"
     assert place.codes == ["R0807"]
-    assert "of the Routing `front` are gone" in place.err
+    assert "error[R0807]: the Routing `front` is gone, with " in place.err
+    assert f"  --> {place.output}/_routing/front.yaml:" in place.err
 
 
 @pytest.mark.parametrize("key", ["00", "99"])
