@@ -10,6 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("project", parent=settings.default, deadline=None)  # no test is about time
+settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parents[1]
 

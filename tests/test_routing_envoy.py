@@ -1562,7 +1562,7 @@ def some_request(random: Random) -> Request:
     )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(routes=route_lists(), seed=st.integers(0, 1000))
 def test_any_routing_answers_as_the_language_says(routes: list[Route], seed: int) -> None:
     text = dsl(WEB, CART, THREE, routing(json.dumps(routes)))
