@@ -68,8 +68,8 @@ class _Folders(NamedTuple):
 
 def _of_waves(waves: Rollout) -> _Folders:
     """A folder for each wave, numbered so that their names sort."""
-    width = len(str(waves.count))
-    names = [f"wave-{number:0{width}}/" for number in range(1, waves.count + 1)]
+    width = len(str(waves.number))
+    names = [f"wave-{number:0{width}}/" for number in range(1, waves.number + 1)]
     return _Folders(names[0], names[-1], lambda island: names[waves.of(island) - 1])
 
 

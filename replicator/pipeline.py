@@ -413,7 +413,7 @@ def _parts(waves: Rollout, options: Options) -> frozenset[str]:
         parts &= {"islands"}
     if options.wave not in (0, 1):
         parts -= {"shared"}
-    if options.wave not in (0, waves.count):
+    if options.wave not in (0, waves.number):
         parts -= {"routing"}
     return frozenset(parts)
 
@@ -424,8 +424,8 @@ def _selection(
     """Whether an island is asked for: by its path, and by its wave. None: all are."""
     wave = options.wave
     chosen, found = _chosen(plan, options.islands) if options.islands else (None, [])
-    if wave > waves.count:
-        hint = f"they are 1 to {waves.count}" if waves.count > 1 else "there is only wave 1: no IslandSet has more"
+    if wave > waves.number:
+        hint = f"they are 1 to {waves.number}" if waves.number > 1 else "there is only wave 1: no IslandSet has more"
         found.append(Diagnostic("R0802", f"there is no wave {wave:,}", None, hint=hint))
     if chosen is None:
         return (lambda island: waves.of(island) == wave) if wave else None, found

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from replicator import immutable
+from replicator.census import Census, Former
 from replicator.comparison import Outputs, head
 from replicator.diagnostics import Diagnostic, has_errors
 from replicator.pipeline import PARTS, Built
-from replicator.shrinking import Census, Former, Shrinking, resizes, shrink
+from replicator.shrinking import Shrinking, resizes, shrink
 
 if TYPE_CHECKING:
     from replicator.routing.moves import Earlier

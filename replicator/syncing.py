@@ -46,7 +46,7 @@ class SyncWaves(NamedTuple):
         return _annotated(manifest, Leaf("1") if one else leaf((Hole("text", IslandWave(self.rollout)),)))
 
     def of_routing(self, manifest: Manifest) -> Manifest:
-        return _annotated(manifest, Leaf(str(self.rollout.count + 1)))
+        return _annotated(manifest, Leaf(str(self.rollout.number + 1)))
 
 
 def _annotated(manifest: Manifest, value: Leaf) -> Manifest:

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 
-def least_loaded(zones: Sequence[str], taken: Iterable[str]) -> str:
-    """The zone with the fewest islands; of several the first in the order of `zones`, of which there is one at least.
-
-    `taken` is the zone of each island that has one; what is not among `zones` does not count.
-    """
-    return next(levelled(zones, taken))
-
-
 def levelled(zones: Sequence[str], taken: Iterable[str]) -> Iterator[str]:
-    """The zones of islands that are added one after another, each to the least loaded one; without an end."""
+    """The zones of islands that are added one after another, each to the one with the fewest islands; without an end.
+
+    Of several it is the first in the order of `zones`, of which there is one at least. `taken` is the zone of each
+    island that has one; what is not among `zones` does not count.
+    """
     load = dict.fromkeys(zones, 0)
     for zone in taken:
         if zone in load:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
 from itertools import islice
@@ -27,12 +26,12 @@ def share(percent: int, count: int) -> int:
     return -(-percent * count // 100)
 
 
-@dataclass(frozen=True, eq=False)
 class SetWaves:
     """The waves of an outermost Set, and its islands that globs name, by key."""
 
-    plan: SetPlan
-    named: Mapping[str, int]
+    def __init__(self, plan: SetPlan, named: Mapping[str, int]) -> None:
+        self.plan = plan
+        self.named = named
 
     @property
     def last(self) -> int:
@@ -59,17 +58,18 @@ class SetWaves:
         return max(0, count - len(self.named) - sum(share(wave.percent, count) for wave in waves))
 
 
-@dataclass(frozen=True, eq=False)
 class Rollout:
-    """The waves of a build, from 1 to `count`: those of its Sets side by side, by the Sets' paths.
+    """The waves of a build, from 1 to `number`: those of its Sets side by side, by the Sets' paths.
 
     What stands beside islands is in the first wave, and the islands of Sets that have no waves; routes are in the last.
     """
 
-    sets: Mapping[str, SetWaves]
+    def __init__(self, sets: Mapping[str, SetWaves]) -> None:
+        self.sets = sets
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
+        """How many waves there are."""
         return max((one.last for one in self.sets.values()), default=1)
 
     def of(self, island: Island) -> int:
